@@ -1,0 +1,333 @@
+/* pool.c - the threads of a context.
+ *
+ * A job is announced by one atomic word, the ticket: the job's number in the upper half, the next unclaimed tile in
+ * the lower. A worker claims a tile by a compare-and-swap of the whole word, so one that wakes up late can never
+ * take a tile of a job that it has not read: if the job has changed, the swap fails. Only finished tiles are
+ * counted; nobody waits for a worker that claimed none. Workers spin a little for the next job and then sleep, so
+ * that the products of a token follow each other in about a microsecond and an idle context costs nothing. */
+#define _GNU_SOURCE
+#include "base/pool.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "base/cpu.h"
+
+/* The tile half of a ticket whose job is being written: there is nothing to claim. */
+#define CLOSED UINT32_MAX
+
+/* Rounds of a spin before sleeping; with a pause instruction each, some 20 to 100 microseconds. */
+enum { SPIN_ROUNDS = 2000 };
+
+/* BLAS kernels keep their buffers on the heap; ours need little. Small enough for hosts that limit memory. */
+enum { STACK_SIZE = 512 << 10 };
+
+typedef struct worker {
+  pool *of;
+  int index; /* 1 to n_threads - 1; the caller is 0 */
+  pthread_t thread;
+} worker;
+
+struct pool {
+  gpt2_allocator allocator;
+  int n_threads;
+  gpt2_parallel_for parallel_for; /* the host's threads, or NULL */
+  void *user;
+
+  worker *workers;       /* (n_threads - 1) */
+  int n_running;         /* how many of them have a thread */
+  int spin_rounds;       /* 0 when there are more workers than cores */
+  uint8_t *fork_page;    /* its first byte is 1, and 0 in a child of the process that wrote it */
+  pid_t owner;           /* the same where the kernel cannot wipe a page; else 0 */
+
+  _Atomic uint64_t ticket;
+  _Atomic(tile_function) function; /* the job: written only while the ticket is closed */
+  _Atomic(void *) work;
+  _Atomic size_t n_tiles;
+  _Atomic int max_workers;
+  _Atomic size_t n_done;
+
+  pthread_mutex_t mutex;     /* guards only the going to sleep */
+  pthread_cond_t announced;  /* workers wait here for a job */
+  pthread_cond_t finished;   /* the caller waits here for the last tile */
+  _Atomic int n_asleep;
+  _Atomic bool caller_asleep;
+  _Atomic bool stopping;
+};
+
+static uint64_t ticket_of(uint32_t job, uint32_t tile)
+{
+  return (uint64_t)job << 32 | tile;
+}
+
+static uint32_t job_of(uint64_t ticket)
+{
+  return (uint32_t)(ticket >> 32);
+}
+
+static void pause_briefly(void)
+{
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  __asm__ volatile("yield");
+#endif
+}
+
+/* Wakes the caller if it sleeps and the last tile is done. */
+static void tile_done(pool *p, size_t n_tiles)
+{
+  if (atomic_fetch_add(&p->n_done, 1) + 1 == n_tiles && atomic_load(&p->caller_asleep)) {
+    pthread_mutex_lock(&p->mutex);
+    pthread_cond_signal(&p->finished);
+    pthread_mutex_unlock(&p->mutex);
+  }
+}
+
+/* Claims and runs tiles of the job that `ticket` announced until none is left or another job has begun. */
+static void run_tiles(pool *p, uint32_t job, int index)
+{
+  for (;;) {
+    uint64_t ticket = atomic_load(&p->ticket);
+    uint32_t tile = (uint32_t)ticket;
+    tile_function function = atomic_load(&p->function);
+    void *work = atomic_load(&p->work);
+    size_t n_tiles = atomic_load(&p->n_tiles);
+    if (job_of(ticket) != job || tile == CLOSED || tile >= n_tiles || index >= atomic_load(&p->max_workers))
+      return;
+    if (!atomic_compare_exchange_weak(&p->ticket, &ticket, ticket_of(job, tile + 1)))
+      continue;
+    function(work, tile, index);
+    tile_done(p, n_tiles);
+  }
+}
+
+static bool has_news(pool *p, uint32_t last_job)
+{
+  uint64_t ticket = atomic_load(&p->ticket);
+  return atomic_load(&p->stopping) || (job_of(ticket) != last_job && (uint32_t)ticket != CLOSED);
+}
+
+static void await_job(pool *p, uint32_t last_job)
+{
+  for (int round = 0; round < p->spin_rounds; round++) {
+    if (has_news(p, last_job))
+      return;
+    pause_briefly();
+  }
+  pthread_mutex_lock(&p->mutex);
+  atomic_fetch_add(&p->n_asleep, 1);
+  while (!has_news(p, last_job))
+    pthread_cond_wait(&p->announced, &p->mutex);
+  atomic_fetch_sub(&p->n_asleep, 1);
+  pthread_mutex_unlock(&p->mutex);
+}
+
+static void *worker_main(void *argument)
+{
+  worker *self = argument;
+  pool *p = self->of;
+  uint32_t last_job = 0;
+  for (;;) {
+    await_job(p, last_job);
+    if (atomic_load(&p->stopping))
+      return NULL;
+    last_job = job_of(atomic_load(&p->ticket));
+    run_tiles(p, last_job, self->index);
+  }
+}
+
+static void await_tiles(pool *p, size_t n_tiles)
+{
+  for (int round = 0; round < p->spin_rounds; round++) {
+    if (atomic_load(&p->n_done) == n_tiles)
+      return;
+    pause_briefly();
+  }
+  pthread_mutex_lock(&p->mutex);
+  atomic_store(&p->caller_asleep, true);
+  while (atomic_load(&p->n_done) != n_tiles)
+    pthread_cond_wait(&p->finished, &p->mutex);
+  atomic_store(&p->caller_asleep, false);
+  pthread_mutex_unlock(&p->mutex);
+}
+
+static void run_on_own_threads(pool *p, size_t n_tiles, int max_workers, tile_function function, void *work)
+{
+  uint32_t job = job_of(atomic_load(&p->ticket)) + 1;
+  if (job == 0)
+    job = 1; /* 0 is what a new worker has seen */
+  atomic_store(&p->ticket, ticket_of(job, CLOSED));
+  atomic_store(&p->function, function);
+  atomic_store(&p->work, work);
+  atomic_store(&p->n_tiles, n_tiles);
+  atomic_store(&p->max_workers, max_workers);
+  atomic_store(&p->n_done, 0);
+  atomic_store(&p->ticket, ticket_of(job, 0));
+  if (atomic_load(&p->n_asleep) > 0) {
+    pthread_mutex_lock(&p->mutex);
+    pthread_cond_broadcast(&p->announced);
+    pthread_mutex_unlock(&p->mutex);
+  }
+  run_tiles(p, job, 0);
+  await_tiles(p, n_tiles);
+}
+
+/* The same job on the host's threads: each call is a worker that claims tiles until none is left. */
+typedef struct host_job {
+  tile_function function;
+  void *work;
+  size_t n_tiles;
+  _Atomic size_t next;
+} host_job;
+
+static void host_lane(int32_t index, void *data)
+{
+  host_job *job = data;
+  for (size_t tile; (tile = atomic_fetch_add(&job->next, 1)) < job->n_tiles;)
+    job->function(job->work, tile, index);
+}
+
+void pool_run(pool *p, size_t n_tiles, int max_workers, tile_function function, void *work)
+{
+  int workers = max_workers < p->n_threads ? max_workers : p->n_threads;
+  if ((size_t)workers > n_tiles)
+    workers = (int)n_tiles;
+  if (workers <= 1 || n_tiles >= CLOSED) {
+    for (size_t tile = 0; tile < n_tiles; tile++)
+      function(work, tile, 0);
+  } else if (p->parallel_for) {
+    host_job job = {.function = function, .work = work, .n_tiles = n_tiles};
+    p->parallel_for(workers, host_lane, &job, p->user);
+  } else {
+    run_on_own_threads(p, n_tiles, max_workers, function, work);
+  }
+}
+
+int pool_threads(const pool *p)
+{
+  return p->n_threads;
+}
+
+/* ---- Starting and stopping ---- */
+
+static void mark_owner(pool *p)
+{
+  p->fork_page[0] = 1;
+  if (madvise(p->fork_page, 1, MADV_WIPEONFORK) != 0)
+    p->owner = getpid();
+}
+
+static bool is_forked_child(const pool *p)
+{
+  return p->fork_page[0] == 0 || (p->owner != 0 && p->owner != getpid());
+}
+
+static void init_synchronisation(pool *p)
+{
+  pthread_mutex_init(&p->mutex, NULL);
+  pthread_cond_init(&p->announced, NULL);
+  pthread_cond_init(&p->finished, NULL);
+  atomic_store(&p->ticket, 0);
+  atomic_store(&p->n_asleep, 0);
+  atomic_store(&p->caller_asleep, false);
+  atomic_store(&p->stopping, false);
+}
+
+gpt2_status pool_new(const gpt2_allocator *allocator, int n_threads, gpt2_parallel_for parallel_for, void *user,
+                     pool **out, gpt2_error *error)
+{
+  *out = NULL;
+  pool *p = allocate_zeroed(allocator, sizeof *p);
+  if (!p)
+    return fail_memory(error, sizeof *p);
+  p->allocator = *allocator;
+  p->n_threads = n_threads;
+  p->parallel_for = parallel_for;
+  p->user = user;
+  p->spin_rounds = n_threads <= cpu_cores() ? SPIN_ROUNDS : 0;
+  init_synchronisation(p);
+  p->workers = allocate_array(allocator, (size_t)n_threads, sizeof *p->workers);
+  void *page = mmap(NULL, 1, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  p->fork_page = page == MAP_FAILED ? NULL : page;
+  if (!p->workers || !p->fork_page) {
+    pool_free(p);
+    return fail_memory(error, (size_t)n_threads * sizeof *p->workers);
+  }
+  mark_owner(p);
+  *out = p;
+  return GPT2_OK;
+}
+
+/* The host's signals are for the host's threads. */
+static int create_thread(worker *w)
+{
+  sigset_t all, before;
+  pthread_attr_t attributes;
+  int failure = pthread_attr_init(&attributes);
+  if (failure != 0)
+    return failure;
+  pthread_attr_setstacksize(&attributes, STACK_SIZE);
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  failure = pthread_create(&w->thread, &attributes, worker_main, w);
+  pthread_sigmask(SIG_SETMASK, &before, NULL);
+  pthread_attr_destroy(&attributes);
+  return failure;
+}
+
+static void stop_threads(pool *p)
+{
+  pthread_mutex_lock(&p->mutex);
+  atomic_store(&p->stopping, true);
+  pthread_cond_broadcast(&p->announced);
+  pthread_mutex_unlock(&p->mutex);
+  for (; p->n_running > 0; p->n_running--)
+    pthread_join(p->workers[p->n_running - 1].thread, NULL);
+  atomic_store(&p->stopping, false);
+}
+
+gpt2_status pool_start(pool *p, gpt2_error *error)
+{
+  if (p->parallel_for || p->n_threads == 1)
+    return GPT2_OK;
+  if (is_forked_child(p)) { /* the threads stayed behind in the parent */
+    p->n_running = 0;
+    init_synchronisation(p);
+    mark_owner(p);
+  }
+  for (; p->n_running < p->n_threads - 1; p->n_running++) {
+    worker *w = &p->workers[p->n_running];
+    *w = (worker){.of = p, .index = p->n_running + 1};
+    int failure = create_thread(w);
+    if (failure != 0) {
+      int started = p->n_running + 1;
+      stop_threads(p);
+      return fail(error, GPT2_ERR_SYSTEM, NO_OFFSET, "n_threads: the system refused thread %d of %d: %s", started + 1,
+                  p->n_threads, errno_text(failure));
+    }
+  }
+  return GPT2_OK;
+}
+
+void pool_free(pool *p)
+{
+  if (!p)
+    return;
+  if (p->n_running > 0 && !is_forked_child(p))
+    stop_threads(p);
+  if (p->fork_page)
+    munmap(p->fork_page, 1);
+  pthread_mutex_destroy(&p->mutex);
+  pthread_cond_destroy(&p->announced);
+  pthread_cond_destroy(&p->finished);
+  gpt2_allocator allocator = p->allocator;
+  release(&allocator, p->workers);
+  release(&allocator, p);
+}
