@@ -1,0 +1,131 @@
+/* blas.c - the process's BLAS library: the only file that calls it. */
+#include "kernels/blas.h"
+
+#include <cblas.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+
+/* OpenBLAS's own functions. Other libraries lack them, so they are weak: NULL where they are missing. The private
+ * archive always has them, and a weak reference would not pull them out of it. */
+#ifdef GPT2_BLAS_PRIVATE
+#define IF_THERE
+#else
+#define IF_THERE __attribute__((weak))
+#endif
+IF_THERE int openblas_get_parallel(void);
+IF_THERE int openblas_get_num_threads(void);
+IF_THERE void openblas_set_num_threads(int n);
+IF_THERE char *openblas_get_corename(void);
+IF_THERE char *openblas_get_config(void);
+
+/* What openblas_get_parallel answers. */
+enum { PARALLEL_SERIAL = 0, PARALLEL_PTHREADS = 1, PARALLEL_OPENMP = 2, PARALLEL_UNKNOWN = -1 };
+
+/* OpenBLAS has room for the buffers of so many callers at once as it was built for processors, prints and crashes
+ * beyond; distributions build it for 64 or more. */
+enum { MAX_INSIDE = 64 };
+
+static int threading(void)
+{
+#ifdef GPT2_BLAS_PRIVATE
+  return PARALLEL_SERIAL;
+#else
+  if (!openblas_get_parallel || !openblas_get_num_threads || !openblas_set_num_threads)
+    return PARALLEL_UNKNOWN;
+  return openblas_get_parallel();
+#endif
+}
+
+int blas_max_workers(void)
+{
+  int kind = threading();
+  return kind == PARALLEL_SERIAL || kind == PARALLEL_PTHREADS ? MAX_INSIDE : 1;
+}
+
+/* OpenBLAS's thread count belongs to the whole process, and so must the memory of what it was. */
+static struct {
+  pthread_mutex_t mutex;
+  pthread_cond_t left;
+  int n_users;      /* between enter and leave */
+  int n_inside;     /* in a product right now */
+  int count_before; /* what the first user found */
+} state = {.mutex = PTHREAD_MUTEX_INITIALIZER, .left = PTHREAD_COND_INITIALIZER};
+
+void blas_enter(void)
+{
+  if (threading() != PARALLEL_PTHREADS)
+    return;
+  pthread_mutex_lock(&state.mutex);
+  if (state.n_users++ == 0) {
+    state.count_before = openblas_get_num_threads();
+    if (state.count_before != 1)
+      openblas_set_num_threads(1);
+  }
+  pthread_mutex_unlock(&state.mutex);
+}
+
+void blas_leave(void)
+{
+  if (threading() != PARALLEL_PTHREADS)
+    return;
+  pthread_mutex_lock(&state.mutex);
+  if (--state.n_users == 0 && state.count_before != 1 && openblas_get_num_threads() == 1)
+    openblas_set_num_threads(state.count_before);
+  pthread_mutex_unlock(&state.mutex);
+}
+
+static void take_place(void)
+{
+  pthread_mutex_lock(&state.mutex);
+  while (state.n_inside == MAX_INSIDE)
+    pthread_cond_wait(&state.left, &state.mutex);
+  state.n_inside++;
+  pthread_mutex_unlock(&state.mutex);
+}
+
+static void give_place(void)
+{
+  pthread_mutex_lock(&state.mutex);
+  state.n_inside--;
+  pthread_cond_signal(&state.left);
+  pthread_mutex_unlock(&state.mutex);
+}
+
+void blas_product(bool b_transposed, size_t m, size_t n, size_t k, float alpha, const float *a, size_t a_stride,
+                  const float *b, size_t b_stride, float beta, float *c, size_t c_stride)
+{
+  take_place();
+  cblas_sgemm(CblasRowMajor, CblasNoTrans, b_transposed ? CblasTrans : CblasNoTrans, (int)m, (int)n, (int)k, alpha,
+              a, (int)a_stride, b, (int)b_stride, beta, c, (int)c_stride);
+  give_place();
+}
+
+/* "OpenBLAS 0.3.21 NO_LAPACKE DYNAMIC_ARCH ...": its name and version are the first two words. */
+static void describe_version(char *out, size_t capacity)
+{
+  const char *config = openblas_get_config ? openblas_get_config() : "cblas";
+  const char *space = strchr(config, ' ');
+  size_t size = strlen(config);
+  if (space && strchr(space + 1, ' '))
+    size = (size_t)(strchr(space + 1, ' ') - config);
+  snprintf(out, capacity, "%.*s", (int)size, config);
+}
+
+void blas_describe(gpt2_build *build)
+{
+  static const char *const names[] = {
+      [PARALLEL_SERIAL] = "serial", [PARALLEL_PTHREADS] = "pthreads", [PARALLEL_OPENMP] = "openmp"};
+  int kind = threading();
+  describe_version(build->blas, sizeof build->blas);
+  if (openblas_get_corename)
+    snprintf(build->blas_core, sizeof build->blas_core, "%s", openblas_get_corename());
+  snprintf(build->blas_threading, sizeof build->blas_threading, "%s",
+           kind >= PARALLEL_SERIAL && kind <= PARALLEL_OPENMP ? names[kind] : "unknown");
+#ifdef GPT2_BLAS_PRIVATE
+  snprintf(build->blas_linkage, sizeof build->blas_linkage, "private");
+#else
+  snprintf(build->blas_linkage, sizeof build->blas_linkage, "system");
+#endif
+  build->blas_threads = openblas_get_num_threads ? openblas_get_num_threads() : 0;
+}
