@@ -1,0 +1,355 @@
+/* batch.c - a ragged batch: rows sorted by sequence, cut into passes, and what is kept of each row afterwards. */
+#include "model/batch.h"
+
+#include <string.h>
+
+#include "model/score_row.h"
+
+/* ---- Memory ---- */
+
+/* Replaces *array by room for n elements of `size` bytes; what was in it is lost. */
+static bool renew(const batch *b, void **array, size_t n, size_t size)
+{
+  release(&b->allocator, *array);
+  *array = allocate_array(&b->allocator, n, size);
+  return *array != NULL;
+}
+
+gpt2_status batch_reserve(batch *b, size_t n_rows, gpt2_error *error)
+{
+  if (n_rows <= b->row_capacity)
+    return GPT2_OK;
+  b->row_capacity = b->n_rows = 0;
+  if (!renew(b, (void **)&b->segments, n_rows, sizeof *b->segments) ||
+      !renew(b, (void **)&b->order, n_rows, sizeof *b->order) ||
+      !renew(b, (void **)&b->views, n_rows, sizeof *b->views) ||
+      !renew(b, (void **)&b->rows, n_rows, sizeof *b->rows))
+    return fail(error, GPT2_ERR_MEMORY, NO_OFFSET, "out of memory for a batch of %zu rows", n_rows);
+  b->row_capacity = n_rows;
+  return GPT2_OK;
+}
+
+/* Room for `rows` rows of `width` floats in *array, of which *capacity are there. */
+static gpt2_status reserve_rows(const batch *b, float **array, size_t *capacity, size_t rows, size_t width,
+                                const char *what, gpt2_error *error)
+{
+  size_t row_size;
+  if (rows <= *capacity)
+    return GPT2_OK;
+  *capacity = 0;
+  if (!mul_size(&row_size, width, sizeof **array) || !renew(b, (void **)array, rows, row_size))
+    return fail(error, GPT2_ERR_MEMORY, NO_OFFSET, "out of memory for the %s of %zu rows", what, rows);
+  *capacity = rows;
+  return GPT2_OK;
+}
+
+void batch_free(batch *b)
+{
+  void *parts[] = {b->segments, b->order,       b->views,      b->rows,
+                   b->panel,    b->panel_hidden, b->kept_logits, b->kept_hidden};
+  for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+    release(&b->allocator, parts[i]);
+  workspace_free(&b->workspace);
+}
+
+/* ---- Sorting rows by sequence ---- */
+
+/* Finds the segments in the order in which their sequences first appear, and counts their rows. */
+static gpt2_status find_segments(const batch_job *job, gpt2_error *error)
+{
+  batch *b = job->batch;
+  b->number++;
+  b->n_segments = 0;
+  for (size_t i = 0; i < job->n_rows; i++) {
+    kv_sequence *s = kv_cache_make(job->cache, job->rows[i].sequence);
+    if (!s)
+      return fail(error, GPT2_ERR_MEMORY, NO_OFFSET, "out of memory for sequence %d", (int)job->rows[i].sequence);
+    if (s->batch != b->number) {
+      s->batch = b->number;
+      s->segment = b->n_segments++;
+      b->segments[s->segment] = (batch_segment){.sequence = s};
+    }
+    b->segments[s->segment].n_rows++;
+  }
+  return GPT2_OK;
+}
+
+static void sort_rows(const batch_job *job)
+{
+  batch *b = job->batch;
+  for (size_t i = 0, first = 0; i < b->n_segments; i++) {
+    b->segments[i].first = first;
+    first += b->segments[i].n_rows;
+    b->segments[i].n_rows = 0; /* counted again while placing */
+  }
+  for (size_t i = 0; i < job->n_rows; i++) {
+    batch_segment *s = &b->segments[kv_cache_find(job->cache, job->rows[i].sequence)->segment];
+    b->order[s->first + s->n_rows++] = i;
+  }
+}
+
+static gpt2_status check_lengths(const batch_job *job, gpt2_error *error)
+{
+  const batch *b = job->batch;
+  size_t n_ctx = job->cache->n_ctx;
+  for (size_t i = 0; i < b->n_segments; i++) {
+    const batch_segment *s = &b->segments[i];
+    if (s->n_rows > n_ctx - s->sequence->length)
+      return fail(error, GPT2_ERR_CONTEXT_FULL, NO_OFFSET,
+                  "sequence %d: has %zu tokens, %zu more do not fit the model's %zu positions",
+                  (int)job->rows[b->order[s->first]].sequence, s->sequence->length, s->n_rows, n_ctx);
+  }
+  return GPT2_OK;
+}
+
+/* ---- What rows want ---- */
+
+static bool is_last_of_segment(const batch *b, size_t at)
+{
+  size_t row = b->order[at];
+  for (size_t low = 0, high = b->n_segments;;) { /* segments are sorted by `first` */
+    size_t middle = (low + high) / 2;
+    const batch_segment *s = &b->segments[middle];
+    if (at < s->first)
+      high = middle;
+    else if (at >= s->first + s->n_rows)
+      low = middle + 1;
+    else
+      return b->order[s->first + s->n_rows - 1] == row;
+  }
+}
+
+static bool wants_next(const batch_job *job, size_t at)
+{
+  return !(job->rows[job->batch->order[at]].flags & GPT2_ROW_NO_NEXT) && is_last_of_segment(job->batch, at);
+}
+
+static bool wants_logits(const batch_job *job, size_t at)
+{
+  return (job->rows[job->batch->order[at]].flags & (GPT2_ROW_LOGITS | GPT2_ROW_SCORE)) || wants_next(job, at);
+}
+
+static size_t count_flagged(const batch_job *job, uint32_t flag)
+{
+  size_t n = 0;
+  for (size_t i = 0; i < job->n_rows; i++)
+    n += (job->rows[i].flags & flag) != 0;
+  return n;
+}
+
+static gpt2_status check_limits(const batch_job *job, gpt2_error *error)
+{
+  size_t n_logits = count_flagged(job, GPT2_ROW_LOGITS), n_hidden = count_flagged(job, GPT2_ROW_HIDDEN);
+  if (n_logits > job->max_logit_rows)
+    return fail(error, GPT2_ERR_LIMIT, NO_OFFSET, "rows: %zu ask for their logits, max_logit_rows is %zu", n_logits,
+                job->max_logit_rows);
+  if (n_hidden > job->max_hidden_rows)
+    return fail(error, GPT2_ERR_LIMIT, NO_OFFSET, "rows: %zu ask for their hidden state, max_hidden_rows is %zu",
+                n_hidden, job->max_hidden_rows);
+  return GPT2_OK;
+}
+
+/* Gives each row that asks for it a place among the kept logits and hidden states. */
+static gpt2_status place_views(const batch_job *job, gpt2_error *error)
+{
+  batch *b = job->batch;
+  size_t n_logits = 0, n_hidden = 0;
+  for (size_t i = 0; i < job->n_rows; i++)
+    b->views[i] = (row_view){
+        .logits = job->rows[i].flags & GPT2_ROW_LOGITS ? n_logits++ : NOT_KEPT,
+        .hidden = job->rows[i].flags & GPT2_ROW_HIDDEN ? n_hidden++ : NOT_KEPT,
+    };
+  gpt2_status status = reserve_rows(b, &b->kept_logits, &b->logits_capacity, n_logits,
+                                    (size_t)job->model->config.n_vocab, "logits", error);
+  return status == GPT2_OK ? reserve_rows(b, &b->kept_hidden, &b->hidden_capacity, n_hidden,
+                                          (size_t)job->model->config.n_embd, "hidden states", error)
+                           : status;
+}
+
+/* ---- After a pass: logits for the rows that want them ---- */
+
+/* The rows of a pass that want something: those that want logits first, so that their panel is contiguous. */
+typedef struct wanted {
+  const batch_job *job;
+  const pass *pass;
+  size_t first;                /* of the pass, in `order` */
+  size_t n, n_logits;
+  size_t at[MAX_PASS_ROWS];    /* rows of the pass */
+  size_t panel;                /* the first of the panel in work */
+} wanted;
+
+static void find_wanted(wanted *w)
+{
+  w->n = 0;
+  for (size_t i = 0; i < w->pass->n_rows; i++)
+    if (wants_logits(w->job, w->first + i))
+      w->at[w->n++] = i;
+  w->n_logits = w->n;
+  for (size_t i = 0; i < w->pass->n_rows; i++)
+    if ((w->job->rows[w->job->batch->order[w->first + i]].flags & GPT2_ROW_HIDDEN) &&
+        !wants_logits(w->job, w->first + i))
+      w->at[w->n++] = i;
+}
+
+/* Hands one row of the panel to all who want it. */
+static void deliver_logits(void *data, size_t index, int worker)
+{
+  (void)worker;
+  const wanted *w = data;
+  const batch_job *job = w->job;
+  batch *b = job->batch;
+  size_t n_vocab = (size_t)job->model->config.n_vocab, at = w->first + w->at[w->panel + index];
+  const gpt2_row *row = &job->rows[b->order[at]];
+  row_view *view = &b->views[b->order[at]];
+  const float *logits = b->panel + index * n_vocab;
+  if (view->logits != NOT_KEPT)
+    memcpy(b->kept_logits + view->logits * n_vocab, logits, n_vocab * sizeof *logits);
+  if (row->flags & GPT2_ROW_SCORE)
+    view->non_finite = !score_row(w->pass->kernel, logits, n_vocab, row->target, &view->score);
+  view->score.position = (int64_t)b->order[at];
+  if (wants_next(job, at))
+    memcpy(kv_cache_find(job->cache, row->sequence)->logits, logits, n_vocab * sizeof *logits);
+}
+
+/* logits = ln_f(residual) . wte^T, for the rows that want them. */
+static gpt2_status unembed_wanted(wanted *w, gpt2_error *error)
+{
+  const batch_job *job = w->job;
+  batch *b = job->batch;
+  size_t n_embd = (size_t)job->model->config.n_embd, n_vocab = (size_t)job->model->config.n_vocab;
+  size_t panel_rows = w->n_logits < LOGIT_PANEL_ROWS ? w->n_logits : LOGIT_PANEL_ROWS;
+  gpt2_status status = reserve_rows(b, &b->panel_hidden, &b->hidden_rows, w->n, n_embd, "last hidden states", error);
+  if (status == GPT2_OK)
+    status = reserve_rows(b, &b->panel, &b->panel_rows, panel_rows, n_vocab, "logits", error);
+  if (status != GPT2_OK)
+    return status;
+  for (size_t i = 0; i < w->n; i++) {
+    const row_view *view = &b->views[b->order[w->first + w->at[i]]];
+    float *hidden = b->panel_hidden + i * n_embd;
+    forward_final_norm(w->pass, w->at[i], hidden);
+    if (view->hidden != NOT_KEPT)
+      memcpy(b->kept_hidden + view->hidden * n_embd, hidden, n_embd * sizeof *hidden);
+  }
+  for (w->panel = 0; w->panel < w->n_logits; w->panel += LOGIT_PANEL_ROWS) {
+    size_t n = w->n_logits - w->panel < LOGIT_PANEL_ROWS ? w->n_logits - w->panel : LOGIT_PANEL_ROWS;
+    matmul(job->pool, &(product){.weight = &job->model->unembed,
+                                 .x = b->panel_hidden + w->panel * n_embd,
+                                 .n_rows = n,
+                                 .y = b->panel});
+    pool_run(job->pool, n, pool_threads(job->pool), deliver_logits, w);
+  }
+  return GPT2_OK;
+}
+
+/* ---- Passes ---- */
+
+/* Puts rows [first, first + n_rows) of `order` into the workspace: their tokens, and the parts of the segments that
+ * they are. */
+static void fill_pass(const batch_job *job, pass *p, size_t first)
+{
+  const batch *b = job->batch;
+  size_t end = first + p->n_rows;
+  for (size_t i = first; i < end; i++)
+    p->ws->tokens[i - first] = job->rows[b->order[i]].token;
+  p->n_segments = 0;
+  for (size_t i = 0; i < b->n_segments; i++) {
+    const batch_segment *s = &b->segments[i];
+    size_t from = s->first > first ? s->first : first;
+    size_t to = s->first + s->n_rows < end ? s->first + s->n_rows : end;
+    if (from < to)
+      p->ws->segments[p->n_segments++] = (segment){.sequence = s->sequence,
+                                                   .row = from - first,
+                                                   .n_rows = to - from,
+                                                   .position = s->sequence->length + (from - s->first)};
+  }
+}
+
+static gpt2_status run_pass(const batch_job *job, size_t first, size_t n_rows, gpt2_error *error)
+{
+  pass p = {.model = job->model,
+            .cache = job->cache,
+            .pool = job->pool,
+            .ws = &job->batch->workspace,
+            .kernel = kernels_in_use(),
+            .n_rows = n_rows,
+            .stopped = job->stopped,
+            .user = job->user};
+  fill_pass(job, &p, first);
+  gpt2_status status = forward(&p, error);
+  if (status != GPT2_OK)
+    return status;
+  wanted w = {.job = job, .pass = &p, .first = first};
+  find_wanted(&w);
+  return unembed_wanted(&w, error);
+}
+
+/* Passes of nearly equal length, so that no small one is left over. */
+static gpt2_status run_passes(const batch_job *job, gpt2_error *error)
+{
+  size_t n_passes = (job->n_rows + MAX_PASS_ROWS - 1) / MAX_PASS_ROWS;
+  for (size_t i = 0; i < n_passes; i++) {
+    size_t first = job->n_rows * i / n_passes, end = job->n_rows * (i + 1) / n_passes;
+    gpt2_status status = run_pass(job, first, end - first, error);
+    if (status != GPT2_OK)
+      return status;
+  }
+  return GPT2_OK;
+}
+
+/* ---- All of it ---- */
+
+/* Everything that may fail for want of memory or threads, before anything is computed. */
+static gpt2_status prepare(const batch_job *job, gpt2_error *error)
+{
+  batch *b = job->batch;
+  size_t pass_rows = job->n_rows < MAX_PASS_ROWS ? job->n_rows : MAX_PASS_ROWS;
+  gpt2_status status = place_views(job, error);
+  if (status == GPT2_OK)
+    status = pool_start(job->pool, error);
+  if (status == GPT2_OK)
+    status = workspace_reserve(&b->workspace, job->model, pass_rows, pool_threads(job->pool), error);
+  for (size_t i = 0; status == GPT2_OK && i < b->n_segments; i++) {
+    kv_sequence *s = b->segments[i].sequence;
+    status = kv_cache_reserve(job->cache, s, s->length + b->segments[i].n_rows, error);
+    if (status != GPT2_OK || s->logits || !wants_next(job, b->segments[i].first + b->segments[i].n_rows - 1))
+      continue;
+    s->logits = allocate_array(&b->allocator, (size_t)job->model->config.n_vocab, sizeof *s->logits);
+    if (!s->logits)
+      status = fail(error, GPT2_ERR_MEMORY, NO_OFFSET, "out of memory for a sequence's logits");
+  }
+  return status;
+}
+
+/* On success the sequences are longer; on failure they give back the blocks that they do not need. */
+static void settle(const batch_job *job, bool succeeded)
+{
+  batch *b = job->batch;
+  for (size_t i = 0; i < b->n_segments; i++) {
+    kv_sequence *s = b->segments[i].sequence;
+    size_t last = b->segments[i].first + b->segments[i].n_rows - 1;
+    s->has_logits = succeeded && wants_next(job, last);
+    s->pending = succeeded ? -1 : s->pending;
+    kv_cache_truncate(job->cache, s, s->length + (succeeded ? b->segments[i].n_rows : 0));
+  }
+  b->n_rows = succeeded ? job->n_rows : 0;
+}
+
+gpt2_status batch_run(const batch_job *job, gpt2_error *error)
+{
+  gpt2_status status = batch_reserve(job->batch, job->n_rows, error);
+  if (status == GPT2_OK)
+    status = find_segments(job, error);
+  if (status != GPT2_OK)
+    return status;
+  sort_rows(job);
+  status = check_lengths(job, error);
+  if (status == GPT2_OK)
+    status = check_limits(job, error);
+  if (status != GPT2_OK)
+    return status;
+  status = prepare(job, error);
+  if (status == GPT2_OK)
+    status = run_passes(job, error);
+  settle(job, status == GPT2_OK);
+  return status;
+}

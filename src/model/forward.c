@@ -1,0 +1,213 @@
+/* forward.c - the forward pass of GPT-2, as the model is drawn:
+ *
+ *     embed: residual = wte[token] + wpe[position]
+ *     for each block:
+ *         attention: residual += attn_proj(softmax(causal(q.k / sqrt(d_head))) . v)   on ln_1(residual)
+ *         mlp:       residual += mlp_proj(gelu(mlp_fc(ln_2(residual))))
+ *     logits = ln_f(residual) . wte^T
+ *
+ * Radford et al., "Language models are unsupervised multitask learners", 2019; pre-norm blocks of Vaswani et al.,
+ * "Attention is all you need", 2017. Products see the rows of all sequences at once, attention one sequence at a
+ * time. */
+#include "model/forward.h"
+
+#include <string.h>
+
+#include "model/attention.h"
+
+/* Rows that a worker takes at once where rows do not touch each other: one row of decoding stays on its thread. */
+enum { ROWS_PER_TILE = 16 };
+
+/* A step that is done row by row. */
+typedef struct row_step {
+  const pass *of;
+  void (*row)(const struct row_step *step, size_t row);
+  const norm *norm; /* of a layer norm */
+  size_t layer;     /* of a cache write */
+} row_step;
+
+static void run_rows(void *data, size_t tile, int worker)
+{
+  (void)worker;
+  const row_step *step = data;
+  size_t end = (tile + 1) * ROWS_PER_TILE;
+  if (end > step->of->n_rows)
+    end = step->of->n_rows;
+  for (size_t row = tile * ROWS_PER_TILE; row < end; row++)
+    step->row(step, row);
+}
+
+static void for_each_row(row_step *step)
+{
+  const pass *p = step->of;
+  pool_run(p->pool, (p->n_rows + ROWS_PER_TILE - 1) / ROWS_PER_TILE, pool_threads(p->pool), run_rows, step);
+}
+
+/* ---- embed ---- */
+
+static const segment *segment_of(const pass *p, size_t row)
+{
+  size_t low = 0, high = p->n_segments; /* the last segment that does not begin after the row */
+  while (high - low > 1) {
+    size_t middle = (low + high) / 2;
+    if (p->ws->segments[middle].row <= row)
+      low = middle;
+    else
+      high = middle;
+  }
+  return &p->ws->segments[low];
+}
+
+static size_t position_of(const pass *p, size_t row, const kv_sequence **sequence)
+{
+  const segment *s = segment_of(p, row);
+  *sequence = s->sequence;
+  return s->position + (row - s->row);
+}
+
+/* residual = wte[token] + wpe[position]; the token itself goes to the cache as well. */
+static void embed_row(const row_step *step, size_t row)
+{
+  const pass *p = step->of;
+  size_t n_embd = (size_t)p->model->config.n_embd;
+  gpt2_token token = p->ws->tokens[row];
+  const kv_sequence *sequence;
+  size_t position = position_of(p, row, &sequence);
+  sequence->blocks[position / KV_BLOCK_TOKENS]->tokens[position % KV_BLOCK_TOKENS] = token;
+  float *residual = p->ws->residual + row * n_embd;
+  memcpy(residual, (const float *)p->model->wte.data + (size_t)token * n_embd, n_embd * sizeof *residual);
+  p->kernel->add(residual, (const float *)p->model->wpe.data + position * n_embd, n_embd);
+}
+
+static void embed(const pass *p)
+{
+  for_each_row(&(row_step){.of = p, .row = embed_row});
+}
+
+/* ---- attention ---- */
+
+/* normed = norm(residual) */
+static void norm_row(const row_step *step, size_t row)
+{
+  const pass *p = step->of;
+  size_t n_embd = (size_t)p->model->config.n_embd;
+  p->kernel->layer_norm(p->ws->residual + row * n_embd, step->norm->weight, step->norm->bias,
+                        p->model->config.layer_norm_epsilon, n_embd, p->ws->normed + row * n_embd);
+}
+
+static void normalize(const pass *p, const norm *weights)
+{
+  for_each_row(&(row_step){.of = p, .row = norm_row, .norm = weights});
+}
+
+/* Copies the key and value of a row, head by head, to the sequence's cache. */
+static void remember_row(const row_step *step, size_t row)
+{
+  const pass *p = step->of;
+  size_t n_embd = (size_t)p->model->config.n_embd, d_head = p->cache->d_head;
+  const kv_sequence *sequence;
+  size_t position = position_of(p, row, &sequence), at = position % KV_BLOCK_TOKENS * d_head;
+  const kv_block *b = sequence->blocks[position / KV_BLOCK_TOKENS];
+  const float *key = p->ws->qkv + row * 3 * n_embd + n_embd, *value = key + n_embd;
+  for (size_t head = 0; head < p->cache->n_head; head++) {
+    memcpy(kv_block_keys(p->cache, b, step->layer, head) + at, key + head * d_head, d_head * sizeof *key);
+    memcpy(kv_block_values(p->cache, b, step->layer, head) + at, value + head * d_head, d_head * sizeof *key);
+  }
+}
+
+/* y (n_rows, n_out) = x . weight + bias, or added to what y holds. */
+static void apply(const pass *p, const linear *l, const float *x, float *y, bool accumulate,
+                  void (*activation)(float *, size_t))
+{
+  matmul(p->pool, &(product){.weight = &l->weight,
+                             .bias = l->bias,
+                             .x = x,
+                             .n_rows = p->n_rows,
+                             .y = y,
+                             .accumulate = accumulate,
+                             .activation = activation});
+}
+
+static void attention(pass *p, const block *b, size_t layer)
+{
+  workspace *ws = p->ws;
+  normalize(p, &b->ln_1);
+  apply(p, &b->attn_qkv, ws->normed, ws->qkv, false, NULL);
+  for_each_row(&(row_step){.of = p, .row = remember_row, .layer = layer});
+  attention_run(p, layer);
+  apply(p, &b->attn_proj, ws->attended, ws->residual, true, NULL);
+}
+
+/* ---- mlp ---- */
+
+static void mlp(const pass *p, const block *b)
+{
+  workspace *ws = p->ws;
+  normalize(p, &b->ln_2);
+  apply(p, &b->mlp_fc, ws->normed, ws->mlp, false, p->kernel->activation[p->model->config.activation]);
+  apply(p, &b->mlp_proj, ws->mlp, ws->residual, true, NULL);
+}
+
+/* ---- all of it ---- */
+
+gpt2_status forward(pass *p, gpt2_error *error)
+{
+  attention_prepare(p);
+  embed(p);
+  for (size_t layer = 0; layer < (size_t)p->model->config.n_layer; layer++) {
+    if (p->stopped(p->user))
+      return fail(error, GPT2_ERR_CANCELLED, NO_OFFSET, "cancelled before block %zu of %d", layer + 1,
+                  (int)p->model->config.n_layer);
+    const block *b = &p->model->blocks[layer];
+    attention(p, b, layer);
+    mlp(p, b);
+  }
+  return GPT2_OK;
+}
+
+void forward_final_norm(const pass *p, size_t row, float *out)
+{
+  size_t n_embd = (size_t)p->model->config.n_embd;
+  p->kernel->layer_norm(p->ws->residual + row * n_embd, p->model->ln_f.weight, p->model->ln_f.bias,
+                        p->model->config.layer_norm_epsilon, n_embd, out);
+}
+
+/* ---- Workspace ---- */
+
+void workspace_free(workspace *ws)
+{
+  void *parts[] = {ws->tokens, ws->segments, ws->tiles,    ws->residual, ws->normed,
+                   ws->qkv,    ws->attended, ws->mlp,      ws->scratch};
+  for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+    release(&ws->allocator, parts[i]);
+  *ws = (workspace){.allocator = ws->allocator};
+}
+
+gpt2_status workspace_reserve(workspace *ws, const gpt2_model *model, size_t n_rows, int n_threads,
+                              gpt2_error *error)
+{
+  if (n_rows <= ws->n_rows)
+    return GPT2_OK;
+  const gpt2_allocator *a = &ws->allocator;
+  size_t n_embd = (size_t)model->config.n_embd, n_inner = (size_t)model->config.n_inner;
+  size_t capacity = 1; /* powers of two: a text that grows does not move at every token */
+  while (capacity < n_rows)
+    capacity *= 2;
+  workspace_free(ws);
+  ws->tokens = allocate_array(a, capacity, sizeof *ws->tokens);
+  ws->segments = allocate_array(a, capacity, sizeof *ws->segments);
+  ws->tiles = allocate_array(a, capacity, sizeof *ws->tiles);
+  ws->residual = allocate_array(a, capacity, n_embd * sizeof(float));
+  ws->normed = allocate_array(a, capacity, n_embd * sizeof(float));
+  ws->qkv = allocate_array(a, capacity, 3 * n_embd * sizeof(float));
+  ws->attended = allocate_array(a, capacity, n_embd * sizeof(float));
+  ws->mlp = allocate_array(a, capacity, n_inner * sizeof(float));
+  ws->scratch = allocate_array(a, (size_t)n_threads, attention_scratch_floats(model) * sizeof(float));
+  if (!ws->tokens || !ws->segments || !ws->tiles || !ws->residual || !ws->normed || !ws->qkv || !ws->attended ||
+      !ws->mlp || !ws->scratch) {
+    workspace_free(ws);
+    return fail(error, GPT2_ERR_MEMORY, NO_OFFSET, "out of memory for the activations of %zu rows", n_rows);
+  }
+  ws->n_rows = capacity;
+  return GPT2_OK;
+}
