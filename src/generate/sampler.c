@@ -1,0 +1,242 @@
+/* sampler.c - chooses the next token from logits: temperature, top-k, top-p, min-p, and a random number. */
+#define _DEFAULT_SOURCE
+#include "generate/sampler.h"
+
+#include <math.h>
+#include <unistd.h>
+
+#include "generate/random.h"
+#include "generate/select.h"
+#include "kernels/kernels.h"
+
+struct gpt2_sampler {
+  gpt2_allocator allocator;
+  gpt2_sampler_options options;
+  uint64_t seed;
+  uint64_t n_accepted;   /* the index of the next random number */
+  candidate *candidates; /* (capacity) */
+  float *weights;        /* (capacity) */
+  size_t capacity;
+};
+
+/* ---- Drawing ---- */
+
+static gpt2_status check_finite(float greatest, gpt2_error *error)
+{
+  if (isfinite(greatest))
+    return GPT2_OK;
+  return fail(error, GPT2_ERR_NON_FINITE, NO_OFFSET, "logits: %s",
+              isnan(greatest)  ? "one is not a number"
+              : greatest > 0.0f ? "one is +infinity"
+                                : "all are -infinity");
+}
+
+static gpt2_token first_equal(const float *logits, float value)
+{
+  gpt2_token token = 0;
+  while (logits[token] != value)
+    token++;
+  return token;
+}
+
+static gpt2_status reserve(gpt2_sampler *s, size_t n_vocab, gpt2_error *error)
+{
+  if (n_vocab <= s->capacity)
+    return GPT2_OK;
+  s->capacity = 0;
+  release(&s->allocator, s->candidates);
+  release(&s->allocator, s->weights);
+  s->candidates = allocate_array(&s->allocator, n_vocab, sizeof *s->candidates);
+  s->weights = allocate_array(&s->allocator, n_vocab, sizeof *s->weights);
+  if (!s->candidates || !s->weights)
+    return fail(error, GPT2_ERR_MEMORY, NO_OFFSET, "out of memory to choose among %zu tokens", n_vocab);
+  s->capacity = n_vocab;
+  return GPT2_OK;
+}
+
+/* The top_k greatest logits, as candidates in the order of their ids. */
+static size_t keep_top_k(gpt2_sampler *s, const float *logits, size_t n_vocab)
+{
+  for (size_t i = 0; i < n_vocab; i++)
+    s->candidates[i] = (candidate){(gpt2_token)i, logits[i], 1.0f};
+  size_t k = (size_t)s->options.top_k;
+  return k > 0 && k < n_vocab ? select_greatest(s->candidates, n_vocab, (double)k) : n_vocab;
+}
+
+/* Gives each candidate its probability relative to the best; returns their sum. */
+static double weigh(gpt2_sampler *s, size_t n, float greatest)
+{
+  const kernels *kernel = kernels_in_use();
+  for (size_t i = 0; i < n; i++)
+    s->weights[i] = (s->candidates[i].value - greatest) / s->options.temperature;
+  double total = kernel->exponentials(s->weights, 0.0f, n, s->weights);
+  for (size_t i = 0; i < n; i++)
+    s->candidates[i].weight = s->weights[i];
+  return total;
+}
+
+static size_t keep_min_p(gpt2_sampler *s, size_t n)
+{
+  size_t kept = 0;
+  for (size_t i = 0; i < n; i++)
+    if (s->candidates[i].weight >= s->options.min_p) /* the best one's weight is 1 */
+      s->candidates[kept++] = s->candidates[i];
+  return kept;
+}
+
+/* The candidate in whose share of the whole the random number falls. */
+static gpt2_token pick(const gpt2_sampler *s, size_t n)
+{
+  double total = 0.0, sum = 0.0;
+  for (size_t i = 0; i < n; i++)
+    total += (double)s->candidates[i].weight;
+  double target = random_uniform(s->seed, s->n_accepted) * total;
+  gpt2_token picked = -1;
+  for (size_t i = 0; i < n; i++)
+    if (s->candidates[i].weight > 0.0f) {
+      picked = s->candidates[i].token; /* the last one, if rounding leaves the target at the total */
+      sum += (double)s->candidates[i].weight;
+      if (sum > target)
+        break;
+    }
+  return picked;
+}
+
+gpt2_status sampler_draw(gpt2_sampler *s, const float *logits, size_t n_vocab, gpt2_token *token, gpt2_error *error)
+{
+  float greatest = kernels_in_use()->maximum(logits, n_vocab);
+  gpt2_status status = check_finite(greatest, error);
+  if (status != GPT2_OK)
+    return status;
+  if (!s || s->options.temperature == 0.0f) {
+    *token = first_equal(logits, greatest);
+    return GPT2_OK;
+  }
+  status = reserve(s, n_vocab, error);
+  if (status != GPT2_OK)
+    return status;
+  size_t n = keep_top_k(s, logits, n_vocab);
+  double total = weigh(s, n, greatest);
+  if (s->options.top_p > 0.0f && s->options.top_p < 1.0f)
+    n = select_greatest(s->candidates, n, (double)s->options.top_p * total);
+  if (s->options.min_p > 0.0f)
+    n = keep_min_p(s, n);
+  *token = pick(s, n);
+  return GPT2_OK;
+}
+
+void sampler_accept(gpt2_sampler *s, gpt2_token token)
+{
+  (void)token; /* nothing depends on which token it was, yet */
+  if (s)
+    s->n_accepted++;
+}
+
+/* ---- Making samplers ---- */
+
+static gpt2_status check_share(const char *name, float value, gpt2_error *error)
+{
+  if (value >= 0.0f && value <= 1.0f) /* false for NaN */
+    return GPT2_OK;
+  return fail(error, GPT2_ERR_ARGUMENT, NO_OFFSET, "options.%s: must be from 0 (off) to 1", name);
+}
+
+static gpt2_status check_options(const gpt2_sampler_options *o, gpt2_error *error)
+{
+  if (o->flags & ~(uint32_t)GPT2_SAMPLER_RANDOM_SEED)
+    return fail(error, GPT2_ERR_UNSUPPORTED, NO_OFFSET, "options.flags: has unknown bits: 0x%x", (unsigned)o->flags);
+  if (!(o->temperature >= 0.0f) || isinf(o->temperature))
+    return fail(error, GPT2_ERR_ARGUMENT, NO_OFFSET, "options.temperature: must be a number from 0 (greedy) up");
+  if (o->top_k < 0)
+    return fail(error, GPT2_ERR_ARGUMENT, NO_OFFSET, "options.top_k: is %d; it must be 0 (all) or more",
+                (int)o->top_k);
+  gpt2_status status = check_share("top_p", o->top_p, error);
+  return status == GPT2_OK ? check_share("min_p", o->min_p, error) : status;
+}
+
+gpt2_status gpt2_sampler_new(const gpt2_sampler_options *options, gpt2_sampler **sampler, gpt2_error *error)
+{
+  gpt2_sampler_options read;
+  gpt2_allocator allocator;
+  if (!sampler)
+    return fail_null(error, "sampler");
+  *sampler = NULL;
+  gpt2_status status = struct_read(&read, sizeof read, options, "options", error);
+  if (status == GPT2_OK)
+    status = check_options(&read, error);
+  if (status == GPT2_OK)
+    status = allocator_read(&allocator, read.allocator, error);
+  if (status != GPT2_OK)
+    return status;
+  uint64_t seed = read.seed;
+  if ((read.flags & GPT2_SAMPLER_RANDOM_SEED) && getentropy(&seed, sizeof seed) != 0)
+    return fail(error, GPT2_ERR_SYSTEM, NO_OFFSET, "the system has no random seed to give");
+  gpt2_sampler *s = allocate_zeroed(&allocator, sizeof *s);
+  if (!s)
+    return fail_memory(error, sizeof *s);
+  s->allocator = allocator;
+  s->options = read;
+  s->seed = seed;
+  *sampler = s;
+  return GPT2_OK;
+}
+
+gpt2_status gpt2_sampler_clone(const gpt2_sampler *sampler, gpt2_sampler **clone, gpt2_error *error)
+{
+  if (clone)
+    *clone = NULL;
+  if (!sampler || !clone)
+    return fail_null(error, sampler ? "clone" : "sampler");
+  gpt2_sampler *s = allocate_zeroed(&sampler->allocator, sizeof *s);
+  if (!s)
+    return fail_memory(error, sizeof *s);
+  s->allocator = sampler->allocator;
+  s->options = sampler->options;
+  s->seed = sampler->seed;
+  s->n_accepted = sampler->n_accepted;
+  *clone = s;
+  return GPT2_OK;
+}
+
+void gpt2_sampler_free(gpt2_sampler *sampler)
+{
+  if (!sampler)
+    return;
+  gpt2_allocator allocator = sampler->allocator;
+  release(&allocator, sampler->candidates);
+  release(&allocator, sampler->weights);
+  release(&allocator, sampler);
+}
+
+/* ---- Using them ---- */
+
+gpt2_status gpt2_sampler_draw(gpt2_sampler *sampler, const float *logits, size_t n_vocab, gpt2_token *token,
+                              gpt2_error *error)
+{
+  if (!sampler || !logits || !token)
+    return fail_null(error, !sampler ? "sampler" : logits ? "token" : "logits");
+  if (n_vocab == 0 || n_vocab > INT32_MAX)
+    return fail(error, GPT2_ERR_ARGUMENT, NO_OFFSET, "n_vocab: is %zu; it must be from 1 to %d", n_vocab, INT32_MAX);
+  return sampler_draw(sampler, logits, n_vocab, token, error);
+}
+
+gpt2_status gpt2_sampler_accept(gpt2_sampler *sampler, gpt2_token token, gpt2_error *error)
+{
+  if (!sampler)
+    return fail_null(error, "sampler");
+  if (token < 0)
+    return fail(error, GPT2_ERR_ARGUMENT, NO_OFFSET, "token: is %d", (int)token);
+  sampler_accept(sampler, token);
+  return GPT2_OK;
+}
+
+void gpt2_sampler_reset(gpt2_sampler *sampler)
+{
+  if (sampler)
+    sampler->n_accepted = 0;
+}
+
+uint64_t gpt2_sampler_seed(const gpt2_sampler *sampler)
+{
+  return sampler ? sampler->seed : 0;
+}

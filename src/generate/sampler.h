@@ -1,0 +1,14 @@
+/* sampler.h - chooses the next token from logits. */
+#ifndef GENERATE_SAMPLER_H
+#define GENERATE_SAMPLER_H
+
+#include "base/memory.h"
+
+/* As gpt2_sampler_draw; `sampler` NULL is greedy. */
+gpt2_status sampler_draw(gpt2_sampler *sampler, const float *logits, size_t n_vocab, gpt2_token *token,
+                         gpt2_error *error);
+
+/* As gpt2_sampler_accept, for a token in range; NULL is nothing. */
+void sampler_accept(gpt2_sampler *sampler, gpt2_token token);
+
+#endif
