@@ -1,0 +1,76 @@
+/* reading.h - what the readers of tokenizer.json and of vocab.json + merges.txt have in common: the
+ * tokenizer that they fill, and the steps in which they do it. */
+#ifndef TOKENIZER_READING_H
+#define TOKENIZER_READING_H
+
+#include "formats/json.h"
+#include "tokenizer/added.h"
+#include "tokenizer/tokenizer.h"
+#include "tokenizer/vocabulary.h"
+
+struct tokenizer {
+  gpt2_allocator allocator;
+  const char *origin;
+  vocabulary vocabulary;
+  added_tokens added;
+  bool use_regex;        /* split the text into words by GPT-2's pattern */
+  bool add_prefix_space; /* before text that does not begin with one */
+};
+
+/* Each fills a zeroed tokenizer; GPT2_ERR_NOT_FOUND when its first file is not there. */
+gpt2_status read_tokenizer_json(tokenizer *t, source *s, gpt2_error *error);
+gpt2_status read_vocabulary_files(tokenizer *t, source *s, gpt2_error *error);
+
+/* ---- First the tokens ---- */
+
+/* Added tokens while they are collected; their texts belong to the JSON they come from. */
+typedef struct added_list {
+  const gpt2_allocator *allocator;
+  added_token *tokens; /* (n), room for `capacity` */
+  size_t n, capacity;
+} added_list;
+
+/* An empty text is left out, as in tokenizers. */
+gpt2_status added_list_add(added_list *list, const char *text, gpt2_token id, uint32_t flags,
+                           gpt2_error *error);
+void added_list_free(added_list *list);
+
+/* The flags lstrip, rstrip, single_word, normalized and special of a JSON object; those that it does not
+ * have stay as they are. */
+gpt2_status read_added_flags(const json_t *object, const char *where, uint32_t *flags,
+                             gpt2_error *error);
+
+/* <|endoftext|> is special in every GPT-2 vocabulary that has it, whether a file says so or not
+ * (transformers' GPT2Tokenizer makes it unk, bos and eos by default). */
+extern const char end_of_text[];
+
+/* Fills t->vocabulary's tokens and t->added. `vocab` maps names to ids; added tokens that it has, too,
+ * must have the same id there. */
+gpt2_status read_tokens(tokenizer *t, const json_t *vocab, const added_list *added, const char *where,
+                        gpt2_error *error);
+
+/* ---- Then the merges ---- */
+
+typedef struct merge_reader {
+  tokenizer *t;
+  const json_t *vocab;
+  const char *file;
+  merge *merges; /* (n), room for `capacity` */
+  size_t n, capacity;
+  char *name;    /* names end with NUL for jansson: room for name_capacity bytes */
+  size_t name_capacity;
+} merge_reader;
+
+/* Adds a merge of two names. `place` tells where it stands in the file: "line 3". */
+gpt2_status merge_reader_add(merge_reader *r, const char *left, size_t left_size, const char *right,
+                             size_t right_size, const char *place, gpt2_error *error);
+
+/* The same for both in one string, with a space between; "#version" lines are left out. */
+gpt2_status merge_reader_add_line(merge_reader *r, const char *line, size_t size, const char *place,
+                                  gpt2_error *error);
+
+/* Hands the merges over to the vocabulary, and frees the rest. */
+gpt2_status merge_reader_finish(merge_reader *r, gpt2_error *error);
+void merge_reader_free(merge_reader *r);
+
+#endif

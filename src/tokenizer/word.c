@@ -1,0 +1,88 @@
+/* word.c - the tokens of one word, of any size.
+ *
+ * A long word is encoded in windows, so that memory and time stay small. What a window's end looks like
+ * depends on where it was cut, so its last few tokens are left to the next window, which begins with them;
+ * the joint between the tokens that are kept and the next window's first one is then proven (joint.h). */
+#include "tokenizer/word.h"
+
+#include "tokenizer/joint.h"
+
+enum { KEPT = 4 }; /* tokens at a window's end that the next window finds again */
+
+/* Puts the piece's tokens before symbol `end` into the sink. */
+static void put_symbols(const piece *p, uint32_t end, token_sink *sink)
+{
+  for (uint32_t at = 0; at < end; at = p->next[at])
+    put_token(sink, p->vocabulary->ids[p->symbol[at]]);
+}
+
+/* The symbol where the next window should begin; 0 when the piece has too few tokens for that. */
+static uint32_t choose_cut(const piece *p)
+{
+  uint32_t cut = p->last;
+  for (int i = 1; i < KEPT && cut > 0; i++)
+    cut = p->previous[cut];
+  return cut;
+}
+
+/* Where a window begins, and what was before it. */
+typedef struct window_start {
+  size_t at;     /* in the word */
+  size_t n_sink; /* tokens in the sink */
+  uint32_t left; /* the token before it, or NO_TOKEN */
+} window_start;
+
+/* A window that is too small, or begins at an unproven joint, is tried again with twice the size, from the
+ * start of the one before it; if even that start is in doubt, the word is encoded whole. So the work stays
+ * in proportion, and the result is exact for any vocabulary. */
+static gpt2_status encode_long_word(piece *p, const uint8_t *word, size_t size, size_t window,
+                                    int64_t offset, token_sink *sink, gpt2_error *error)
+{
+  const window_start beginning = {.at = 0, .n_sink = sink->n, .left = NO_TOKEN};
+  window_start here = beginning, before = beginning;
+  bool may_go_back = false;
+  for (;;) {
+    size_t n = size - here.at < window ? size - here.at : window;
+    sink->n = here.n_sink;
+    gpt2_status status = piece_encode(p, word + here.at, n, offset + (int64_t)here.at, error);
+    if (status != GPT2_OK)
+      return status;
+    if (here.left != NO_TOKEN && !stay_apart(p->vocabulary, here.left, p->symbol[0])) {
+      window = may_go_back ? 2 * window : size;
+      here = may_go_back ? before : beginning;
+      may_go_back = false;
+      continue;
+    }
+    if (here.at + n == size)
+      break;
+    uint32_t cut = choose_cut(p);
+    if (cut == 0) {
+      window *= 2;
+      continue;
+    }
+    put_symbols(p, cut, sink);
+    before = here;
+    here = (window_start){here.at + cut, sink->n, p->symbol[p->previous[cut]]};
+    may_go_back = true;
+  }
+  put_symbols(p, p->n, sink);
+  return GPT2_OK;
+}
+
+gpt2_status encode_word(piece *p, const uint8_t *word, size_t size, size_t window, int64_t offset,
+                        token_sink *sink, gpt2_error *error)
+{
+  const vocabulary *v = p->vocabulary;
+  uint32_t whole = v->match_words ? vocabulary_word(v, (const char *)word, size) : NO_TOKEN;
+  if (whole != NO_TOKEN) {
+    put_token(sink, v->ids[whole]);
+    return GPT2_OK;
+  }
+  /* One unknown token may stand for a run of bytes of any size: such a run must not be cut. */
+  if (size > window && !v->fuse_unknown)
+    return encode_long_word(p, word, size, window, offset, sink, error);
+  gpt2_status status = piece_encode(p, word, size, offset, error);
+  if (status == GPT2_OK)
+    put_symbols(p, p->n, sink);
+  return status;
+}
