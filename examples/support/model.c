@@ -1,0 +1,104 @@
+/* model.c - the model that the common options name, and a context on it. */
+#define _POSIX_C_SOURCE 200809L
+#include "support/model.h"
+
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* The build tells where the programs are built, where the repository's model is, and where the
+ * model is installed: in full, and from the folder of the installed programs, so that the tree may
+ * be moved. */
+#if !defined(BUILD_PROGRAMS) || !defined(SOURCE_MODEL) || !defined(INSTALLED_MODEL) ||             \
+    !defined(MODEL_FROM_PROGRAMS)
+#error "examples/meson.build defines these paths"
+#endif
+
+/* The folder of this program, ended by NUL; "" where the system does not tell. */
+static void find_program_folder(buffer *folder)
+{
+  char path[PATH_MAX];
+  ssize_t size = readlink("/proc/self/exe", path, sizeof path);
+  while (size > 0 && path[size - 1] != '/')
+    size--;
+  buffer_add(folder, path, size > 1 ? (size_t)size - 1 : 0);
+  buffer_add(folder, "", 1);
+}
+
+static bool exists(const buffer *path)
+{
+  return access(path->bytes, F_OK) == 0;
+}
+
+static void set_path(buffer *path, const char *folder, const char *name)
+{
+  path->size = 0;
+  buffer_format(path, "%s%s", folder, name);
+  buffer_add(path, "", 1);
+}
+
+/* A program that runs from where it was built takes the repository's model, an installed one the
+ * installed model; what does not exist is passed over. */
+static bool find_shipped_model(buffer *path)
+{
+  buffer folder = {0};
+  find_program_folder(&folder);
+  bool built = strcmp(folder.bytes, BUILD_PROGRAMS) == 0;
+  set_path(path, built ? "" : folder.bytes, built ? SOURCE_MODEL : "/" MODEL_FROM_PROGRAMS);
+  if (!exists(path))
+    set_path(path, "", INSTALLED_MODEL);
+  buffer_free(&folder);
+  return exists(path);
+}
+
+int find_model(const common_options *common, buffer *path)
+{
+  const char *variable = getenv("GPT2_MODEL");
+  const char *named = common->model ? common->model : variable && *variable ? variable : NULL;
+  if (named)
+    set_path(path, "", named);
+  else if (!find_shipped_model(path))
+    return program_fail("no model: there is none in %s; name one by --model or GPT2_MODEL",
+                        INSTALLED_MODEL);
+  return EXIT_DONE;
+}
+
+int open_model(const common_options *common, gpt2_model **model)
+{
+  buffer path = {0};
+  gpt2_error error = {.struct_size = sizeof error};
+  int status = find_model(common, &path);
+  if (status == EXIT_DONE && gpt2_load(path.bytes, NULL, model, &error) != GPT2_OK)
+    status = program_fail_error(&error);
+  buffer_free(&path);
+  return status;
+}
+
+int open_context(const common_options *common, gpt2_model **model, gpt2_context **context)
+{
+  gpt2_error error = {.struct_size = sizeof error};
+  gpt2_context_options options = {.struct_size = sizeof options, .n_threads = common->n_threads};
+  int status = open_model(common, model);
+  if (status != EXIT_DONE)
+    return status;
+  if (gpt2_context_new(*model, &options, context, &error) != GPT2_OK)
+    return program_fail_error(&error);
+  program_watch(*context);
+  return program_interrupted() ? EXIT_INTERRUPTED : EXIT_DONE;
+}
+
+void close_context(gpt2_model *model, gpt2_context *context)
+{
+  program_watch(NULL);
+  gpt2_context_free(context);
+  gpt2_model_free(model);
+}
+
+int token_piece(const gpt2_model *model, gpt2_token token, const char **bytes, size_t *size)
+{
+  gpt2_error error = {.struct_size = sizeof error};
+  if (gpt2_token_bytes(model, token, bytes, size, &error) != GPT2_OK)
+    return program_fail_error(&error);
+  return EXIT_DONE;
+}
