@@ -108,22 +108,27 @@ static void run_tiles(pool *p, uint32_t job, int index)
   }
 }
 
-static bool has_news(pool *p, uint32_t last_job)
+/* Whether the pool stops, or a job other than *job has been announced, whose number is then put there. A job that is
+ * still being written is no news yet: who took its number now would believe to have served it. */
+static bool has_news(pool *p, uint32_t *job)
 {
   uint64_t ticket = atomic_load(&p->ticket);
-  return atomic_load(&p->stopping) || (job_of(ticket) != last_job && (uint32_t)ticket != CLOSED);
+  if (job_of(ticket) == *job || (uint32_t)ticket == CLOSED)
+    return atomic_load(&p->stopping);
+  *job = job_of(ticket);
+  return true;
 }
 
-static void await_job(pool *p, uint32_t last_job)
+static void await_job(pool *p, uint32_t *job)
 {
   for (int round = 0; round < p->spin_rounds; round++) {
-    if (has_news(p, last_job))
+    if (has_news(p, job))
       return;
     pause_briefly();
   }
   pthread_mutex_lock(&p->mutex);
   atomic_fetch_add(&p->n_asleep, 1);
-  while (!has_news(p, last_job))
+  while (!has_news(p, job))
     pthread_cond_wait(&p->announced, &p->mutex);
   atomic_fetch_sub(&p->n_asleep, 1);
   pthread_mutex_unlock(&p->mutex);
@@ -133,13 +138,12 @@ static void *worker_main(void *argument)
 {
   worker *self = argument;
   pool *p = self->of;
-  uint32_t last_job = 0;
+  uint32_t job = 0;
   for (;;) {
-    await_job(p, last_job);
+    await_job(p, &job);
     if (atomic_load(&p->stopping))
       return NULL;
-    last_job = job_of(atomic_load(&p->ticket));
-    run_tiles(p, last_job, self->index);
+    run_tiles(p, job, self->index);
   }
 }
 
@@ -320,7 +324,9 @@ void pool_free(pool *p)
 {
   if (!p)
     return;
-  if (p->n_running > 0 && !is_forked_child(p))
+  if (p->fork_page && is_forked_child(p))
+    init_synchronisation(p); /* or the condition's end would wait for the threads of the parent */
+  else if (p->n_running > 0)
     stop_threads(p);
   if (p->fork_page)
     munmap(p->fork_page, 1);

@@ -1,13 +1,13 @@
-/* sampler.c - chooses the next token from logits: temperature, top-k, top-p, min-p, and a random number. */
-#define _DEFAULT_SOURCE
+/* sampler.c - chooses the next token from logits: temperature, top-k, top-p, min-p, and a random
+ * number. */
 #include "generate/sampler.h"
 
 #include <math.h>
-#include <unistd.h>
 
+#include "base/entropy.h"
 #include "generate/random.h"
 #include "generate/select.h"
-#include "kernels/kernels.h"
+#include "model/context.h"
 
 struct gpt2_sampler {
   gpt2_allocator allocator;
@@ -21,14 +21,18 @@ struct gpt2_sampler {
 
 /* ---- Drawing ---- */
 
-static gpt2_status check_finite(float greatest, gpt2_error *error)
+/* `greatest` is that of logits (n_vocab), or NaN if there is one. */
+static gpt2_status check_finite(const float *logits, float greatest, gpt2_error *error)
 {
   if (isfinite(greatest))
     return GPT2_OK;
-  return fail(error, GPT2_ERR_NON_FINITE, NO_OFFSET, "logits: %s",
-              isnan(greatest)  ? "one is not a number"
-              : greatest > 0.0f ? "one is +infinity"
-                                : "all are -infinity");
+  if (greatest < 0.0f)
+    return fail(error, GPT2_ERR_NON_FINITE, NO_OFFSET, "logits: all are -infinity");
+  size_t i = 0;
+  while (logits[i] < INFINITY)
+    i++;
+  return fail(error, GPT2_ERR_NON_FINITE, NO_OFFSET, "logits: that of token %zu is %s", i,
+              isnan(logits[i]) ? "not a number" : "+infinity");
 }
 
 static gpt2_token first_equal(const float *logits, float value)
@@ -49,7 +53,8 @@ static gpt2_status reserve(gpt2_sampler *s, size_t n_vocab, gpt2_error *error)
   s->candidates = allocate_array(&s->allocator, n_vocab, sizeof *s->candidates);
   s->weights = allocate_array(&s->allocator, n_vocab, sizeof *s->weights);
   if (!s->candidates || !s->weights)
-    return fail(error, GPT2_ERR_MEMORY, NO_OFFSET, "out of memory to choose among %zu tokens", n_vocab);
+    return fail(error, GPT2_ERR_MEMORY, NO_OFFSET, "out of memory to choose among %zu tokens",
+                n_vocab);
   s->capacity = n_vocab;
   return GPT2_OK;
 }
@@ -63,16 +68,27 @@ static size_t keep_top_k(gpt2_sampler *s, const float *logits, size_t n_vocab)
   return k > 0 && k < n_vocab ? select_greatest(s->candidates, n_vocab, (double)k) : n_vocab;
 }
 
-/* Gives each candidate its probability relative to the best; returns their sum. */
-static double weigh(gpt2_sampler *s, size_t n, float greatest)
+/* Gives each candidate its probability relative to the best. */
+static void weigh(gpt2_sampler *s, size_t n, float greatest)
 {
-  const kernels *kernel = kernels_in_use();
   for (size_t i = 0; i < n; i++)
     s->weights[i] = (s->candidates[i].value - greatest) / s->options.temperature;
-  double total = kernel->exponentials(s->weights, 0.0f, n, s->weights);
+  kernels_in_use()->exponentials(s->weights, 0.0f, n, s->weights);
   for (size_t i = 0; i < n; i++)
     s->candidates[i].weight = s->weights[i];
+}
+
+static double total_weight(const gpt2_sampler *s, size_t n)
+{
+  double total = 0.0;
+  for (size_t i = 0; i < n; i++)
+    total += (double)s->candidates[i].weight;
   return total;
+}
+
+static size_t keep_top_p(gpt2_sampler *s, size_t n)
+{
+  return select_greatest(s->candidates, n, (double)s->options.top_p * total_weight(s, n));
 }
 
 static size_t keep_min_p(gpt2_sampler *s, size_t n)
@@ -87,14 +103,12 @@ static size_t keep_min_p(gpt2_sampler *s, size_t n)
 /* The candidate in whose share of the whole the random number falls. */
 static gpt2_token pick(const gpt2_sampler *s, size_t n)
 {
-  double total = 0.0, sum = 0.0;
-  for (size_t i = 0; i < n; i++)
-    total += (double)s->candidates[i].weight;
-  double target = random_uniform(s->seed, s->n_accepted) * total;
+  double target = random_uniform(s->seed, s->n_accepted) * total_weight(s, n), sum = 0.0;
   gpt2_token picked = -1;
   for (size_t i = 0; i < n; i++)
     if (s->candidates[i].weight > 0.0f) {
-      picked = s->candidates[i].token; /* the last one, if rounding leaves the target at the total */
+      picked =
+          s->candidates[i].token; /* the last one, if rounding leaves the target at the total */
       sum += (double)s->candidates[i].weight;
       if (sum > target)
         break;
@@ -102,10 +116,11 @@ static gpt2_token pick(const gpt2_sampler *s, size_t n)
   return picked;
 }
 
-gpt2_status sampler_draw(gpt2_sampler *s, const float *logits, size_t n_vocab, gpt2_token *token, gpt2_error *error)
+gpt2_status sampler_draw(gpt2_sampler *s, const float *logits, size_t n_vocab, gpt2_token *token,
+                         gpt2_error *error)
 {
   float greatest = kernels_in_use()->maximum(logits, n_vocab);
-  gpt2_status status = check_finite(greatest, error);
+  gpt2_status status = check_finite(logits, greatest, error);
   if (status != GPT2_OK)
     return status;
   if (!s || s->options.temperature == 0.0f) {
@@ -116,9 +131,9 @@ gpt2_status sampler_draw(gpt2_sampler *s, const float *logits, size_t n_vocab, g
   if (status != GPT2_OK)
     return status;
   size_t n = keep_top_k(s, logits, n_vocab);
-  double total = weigh(s, n, greatest);
+  weigh(s, n, greatest);
   if (s->options.top_p > 0.0f && s->options.top_p < 1.0f)
-    n = select_greatest(s->candidates, n, (double)s->options.top_p * total);
+    n = keep_top_p(s, n);
   if (s->options.min_p > 0.0f)
     n = keep_min_p(s, n);
   *token = pick(s, n);
@@ -144,17 +159,20 @@ static gpt2_status check_share(const char *name, float value, gpt2_error *error)
 static gpt2_status check_options(const gpt2_sampler_options *o, gpt2_error *error)
 {
   if (o->flags & ~(uint32_t)GPT2_SAMPLER_RANDOM_SEED)
-    return fail(error, GPT2_ERR_UNSUPPORTED, NO_OFFSET, "options.flags: has unknown bits: 0x%x", (unsigned)o->flags);
+    return fail(error, GPT2_ERR_UNSUPPORTED, NO_OFFSET, "options.flags: has unknown bits: 0x%x",
+                (unsigned)o->flags);
   if (!(o->temperature >= 0.0f) || isinf(o->temperature))
-    return fail(error, GPT2_ERR_ARGUMENT, NO_OFFSET, "options.temperature: must be a number from 0 (greedy) up");
+    return fail(error, GPT2_ERR_ARGUMENT, NO_OFFSET,
+                "options.temperature: must be a number from 0 (greedy) up");
   if (o->top_k < 0)
-    return fail(error, GPT2_ERR_ARGUMENT, NO_OFFSET, "options.top_k: is %d; it must be 0 (all) or more",
-                (int)o->top_k);
+    return fail(error, GPT2_ERR_ARGUMENT, NO_OFFSET,
+                "options.top_k: is %d; it must be 0 (all) or more", (int)o->top_k);
   gpt2_status status = check_share("top_p", o->top_p, error);
   return status == GPT2_OK ? check_share("min_p", o->min_p, error) : status;
 }
 
-gpt2_status gpt2_sampler_new(const gpt2_sampler_options *options, gpt2_sampler **sampler, gpt2_error *error)
+gpt2_status gpt2_sampler_new(const gpt2_sampler_options *options, gpt2_sampler **sampler,
+                             gpt2_error *error)
 {
   gpt2_sampler_options read;
   gpt2_allocator allocator;
@@ -169,7 +187,7 @@ gpt2_status gpt2_sampler_new(const gpt2_sampler_options *options, gpt2_sampler *
   if (status != GPT2_OK)
     return status;
   uint64_t seed = read.seed;
-  if ((read.flags & GPT2_SAMPLER_RANDOM_SEED) && getentropy(&seed, sizeof seed) != 0)
+  if ((read.flags & GPT2_SAMPLER_RANDOM_SEED) && !entropy_bits(&seed))
     return fail(error, GPT2_ERR_SYSTEM, NO_OFFSET, "the system has no random seed to give");
   gpt2_sampler *s = allocate_zeroed(&allocator, sizeof *s);
   if (!s)
@@ -210,13 +228,14 @@ void gpt2_sampler_free(gpt2_sampler *sampler)
 
 /* ---- Using them ---- */
 
-gpt2_status gpt2_sampler_draw(gpt2_sampler *sampler, const float *logits, size_t n_vocab, gpt2_token *token,
-                              gpt2_error *error)
+gpt2_status gpt2_sampler_draw(gpt2_sampler *sampler, const float *logits, size_t n_vocab,
+                              gpt2_token *token, gpt2_error *error)
 {
   if (!sampler || !logits || !token)
     return fail_null(error, !sampler ? "sampler" : logits ? "token" : "logits");
   if (n_vocab == 0 || n_vocab > INT32_MAX)
-    return fail(error, GPT2_ERR_ARGUMENT, NO_OFFSET, "n_vocab: is %zu; it must be from 1 to %d", n_vocab, INT32_MAX);
+    return fail(error, GPT2_ERR_ARGUMENT, NO_OFFSET, "n_vocab: is %zu; it must be from 1 to %d",
+                n_vocab, INT32_MAX);
   return sampler_draw(sampler, logits, n_vocab, token, error);
 }
 
@@ -225,7 +244,7 @@ gpt2_status gpt2_sampler_accept(gpt2_sampler *sampler, gpt2_token token, gpt2_er
   if (!sampler)
     return fail_null(error, "sampler");
   if (token < 0)
-    return fail(error, GPT2_ERR_ARGUMENT, NO_OFFSET, "token: is %d", (int)token);
+    return fail(error, GPT2_ERR_ARGUMENT, NO_OFFSET, "token: is %d; ids go from 0 up", (int)token);
   sampler_accept(sampler, token);
   return GPT2_OK;
 }
@@ -239,4 +258,32 @@ void gpt2_sampler_reset(gpt2_sampler *sampler)
 uint64_t gpt2_sampler_seed(const gpt2_sampler *sampler)
 {
   return sampler ? sampler->seed : 0;
+}
+
+/* Draws and accepts. */
+static gpt2_status sample(gpt2_context *context, int32_t sequence, gpt2_sampler *sampler,
+                          gpt2_token *token)
+{
+  if (!token)
+    return fail_null(&context->error, "token");
+  gpt2_status status = context_check_sequence(context, sequence);
+  if (status != GPT2_OK)
+    return status;
+  const float *logits = context_logits(context, sequence);
+  if (!logits)
+    return fail(&context->error, GPT2_ERR_NO_LOGITS, NO_OFFSET,
+                "sequence %d: has no next-token logits", (int)sequence);
+  status =
+      sampler_draw(sampler, logits, (size_t)context->model->config.n_vocab, token, &context->error);
+  if (status == GPT2_OK)
+    sampler_accept(sampler, *token);
+  return status;
+}
+
+gpt2_status gpt2_sample(gpt2_context *context, int32_t sequence, gpt2_sampler *sampler,
+                        gpt2_token *token)
+{
+  gpt2_status status = context_begin(context);
+  return status == GPT2_OK ? context_end(context, sample(context, sequence, sampler, token))
+                           : status;
 }

@@ -5,8 +5,8 @@
 #include "base/memory.h"
 
 /* As gpt2_sampler_draw; `sampler` NULL is greedy. */
-gpt2_status sampler_draw(gpt2_sampler *sampler, const float *logits, size_t n_vocab, gpt2_token *token,
-                         gpt2_error *error);
+gpt2_status sampler_draw(gpt2_sampler *sampler, const float *logits, size_t n_vocab,
+                         gpt2_token *token, gpt2_error *error);
 
 /* As gpt2_sampler_accept, for a token in range; NULL is nothing. */
 void sampler_accept(gpt2_sampler *sampler, gpt2_token token);

@@ -21,15 +21,16 @@ static gpt2_status check_string(const gpt2_string *s, size_t i, gpt2_error *erro
     return fail(error, GPT2_ERR_ARGUMENT, NO_OFFSET, "options.stops[%zu].bytes: is NULL", i);
   if (s->size == 0 || s->size > MAX_STOP_SIZE)
     return fail(error, s->size ? GPT2_ERR_LIMIT : GPT2_ERR_ARGUMENT, NO_OFFSET,
-                "options.stops[%zu].size: is %llu; it must be from 1 to %d", i, (unsigned long long)s->size,
-                MAX_STOP_SIZE);
+                "options.stops[%zu].size: is %llu; it must be from 1 to %d", i,
+                (unsigned long long)s->size, MAX_STOP_SIZE);
   if (!is_utf8(s->bytes, (size_t)s->size))
     return fail(error, GPT2_ERR_ARGUMENT, NO_OFFSET, "options.stops[%zu]: is not UTF-8", i);
   return GPT2_OK;
 }
 
-gpt2_status stop_finder_init(stop_finder *f, const gpt2_allocator *allocator, const gpt2_string *strings, size_t n,
-                             size_t longest_piece, gpt2_error *error)
+gpt2_status stop_finder_init(stop_finder *f, const gpt2_allocator *allocator,
+                             const gpt2_string *strings, size_t n, size_t longest_piece,
+                             gpt2_error *error)
 {
   *f = (stop_finder){0};
   if (n > 0 && !strings)
@@ -41,7 +42,8 @@ gpt2_status stop_finder_init(stop_finder *f, const gpt2_allocator *allocator, co
     gpt2_status status = check_string(&strings[i], i, error);
     if (status != GPT2_OK)
       return status;
-    f->strings[i] = (gpt2_string){duplicate(allocator, strings[i].bytes, (size_t)strings[i].size), strings[i].size};
+    f->strings[i] = (gpt2_string){duplicate(allocator, strings[i].bytes, (size_t)strings[i].size),
+                                  strings[i].size};
     if (!f->strings[i].bytes)
       return fail_memory(error, (size_t)strings[i].size);
     f->n = i + 1;
@@ -52,7 +54,8 @@ gpt2_status stop_finder_init(stop_finder *f, const gpt2_allocator *allocator, co
   return f->text ? GPT2_OK : fail_memory(error, f->capacity);
 }
 
-/* The stop string that is complete first, by its end; of several with that end, the one that begins first. */
+/* The stop string that is complete first, by its end; of several with that end, the one that begins
+ * first. */
 static bool find_complete(const stop_finder *f, size_t *begin)
 {
   size_t best_end = f->size + 1;
@@ -76,7 +79,8 @@ static size_t unfinished(const stop_finder *f)
   size_t longest = f->longest > 0 ? f->longest - 1 : 0;
   for (size_t size = f->size < longest ? f->size : longest; size > 0; size--)
     for (size_t i = 0; i < f->n; i++)
-      if (size < f->strings[i].size && memcmp(f->text + f->size - size, f->strings[i].bytes, size) == 0)
+      if (size < f->strings[i].size &&
+          memcmp(f->text + f->size - size, f->strings[i].bytes, size) == 0)
         return size;
   return 0;
 }

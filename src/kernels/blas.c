@@ -10,8 +10,10 @@
  * archive always has them, and a weak reference would not pull them out of it. */
 #ifdef GPT2_BLAS_PRIVATE
 #define IF_THERE
+#define IS_THERE(function) true
 #else
 #define IF_THERE __attribute__((weak))
+#define IS_THERE(function) ((function) != NULL)
 #endif
 IF_THERE int openblas_get_parallel(void);
 IF_THERE int openblas_get_num_threads(void);
@@ -31,16 +33,29 @@ static int threading(void)
 #ifdef GPT2_BLAS_PRIVATE
   return PARALLEL_SERIAL;
 #else
-  if (!openblas_get_parallel || !openblas_get_num_threads || !openblas_set_num_threads)
+  if (!IS_THERE(openblas_get_parallel) || !IS_THERE(openblas_get_num_threads) ||
+      !IS_THERE(openblas_set_num_threads))
     return PARALLEL_UNKNOWN;
   return openblas_get_parallel();
+#endif
+}
+
+/* A serial OpenBLAS, as distributions build it, finds a free work buffer without a lock: two callers at once may get
+ * the same one and compute garbage (tests/consumers/threads.c shows it). So it takes one caller; the private one has
+ * had a lock put in (blas_private.c). */
+static int max_inside(void)
+{
+#ifdef GPT2_BLAS_PRIVATE
+  return MAX_INSIDE;
+#else
+  return threading() == PARALLEL_SERIAL ? 1 : MAX_INSIDE;
 #endif
 }
 
 int blas_max_workers(void)
 {
   int kind = threading();
-  return kind == PARALLEL_SERIAL || kind == PARALLEL_PTHREADS ? MAX_INSIDE : 1;
+  return kind == PARALLEL_SERIAL || kind == PARALLEL_PTHREADS ? max_inside() : 1;
 }
 
 /* OpenBLAS's thread count belongs to the whole process, and so must the memory of what it was. */
@@ -49,17 +64,40 @@ static struct {
   pthread_cond_t left;
   int n_users;      /* between enter and leave */
   int n_inside;     /* in a product right now */
-  int count_before; /* what the first user found */
+  bool lowered;     /* the count is one, and was ... */
+  int count_before; /* ... this when the first user came */
 } state = {.mutex = PTHREAD_MUTEX_INITIALIZER, .left = PTHREAD_COND_INITIALIZER};
+
+/* In a child of the process there are none of the threads that were inside when it was forked: they will not leave.
+ * A count that they had lowered is put back by the child's first user. */
+static void begin_anew(void)
+{
+  pthread_mutex_init(&state.mutex, NULL);
+  pthread_cond_init(&state.left, NULL);
+  state.n_users = state.n_inside = 0;
+}
+
+static void watch_forks(void)
+{
+  pthread_atfork(NULL, NULL, begin_anew);
+}
+
+static void lock(void)
+{
+  static pthread_once_t once = PTHREAD_ONCE_INIT;
+  pthread_once(&once, watch_forks);
+  pthread_mutex_lock(&state.mutex);
+}
 
 void blas_enter(void)
 {
   if (threading() != PARALLEL_PTHREADS)
     return;
-  pthread_mutex_lock(&state.mutex);
-  if (state.n_users++ == 0) {
+  lock();
+  if (state.n_users++ == 0 && !state.lowered) {
     state.count_before = openblas_get_num_threads();
-    if (state.count_before != 1)
+    state.lowered = state.count_before != 1;
+    if (state.lowered)
       openblas_set_num_threads(1);
   }
   pthread_mutex_unlock(&state.mutex);
@@ -69,16 +107,19 @@ void blas_leave(void)
 {
   if (threading() != PARALLEL_PTHREADS)
     return;
-  pthread_mutex_lock(&state.mutex);
-  if (--state.n_users == 0 && state.count_before != 1 && openblas_get_num_threads() == 1)
-    openblas_set_num_threads(state.count_before);
+  lock();
+  if (--state.n_users == 0 && state.lowered) {
+    if (openblas_get_num_threads() == 1)
+      openblas_set_num_threads(state.count_before);
+    state.lowered = false;
+  }
   pthread_mutex_unlock(&state.mutex);
 }
 
 static void take_place(void)
 {
-  pthread_mutex_lock(&state.mutex);
-  while (state.n_inside == MAX_INSIDE)
+  lock();
+  while (state.n_inside >= max_inside())
     pthread_cond_wait(&state.left, &state.mutex);
   state.n_inside++;
   pthread_mutex_unlock(&state.mutex);
@@ -86,7 +127,7 @@ static void take_place(void)
 
 static void give_place(void)
 {
-  pthread_mutex_lock(&state.mutex);
+  lock();
   state.n_inside--;
   pthread_cond_signal(&state.left);
   pthread_mutex_unlock(&state.mutex);
@@ -104,7 +145,7 @@ void blas_product(bool b_transposed, size_t m, size_t n, size_t k, float alpha, 
 /* "OpenBLAS 0.3.21 NO_LAPACKE DYNAMIC_ARCH ...": its name and version are the first two words. */
 static void describe_version(char *out, size_t capacity)
 {
-  const char *config = openblas_get_config ? openblas_get_config() : "cblas";
+  const char *config = IS_THERE(openblas_get_config) ? openblas_get_config() : "cblas";
   const char *space = strchr(config, ' ');
   size_t size = strlen(config);
   if (space && strchr(space + 1, ' '))
@@ -118,7 +159,7 @@ void blas_describe(gpt2_build *build)
       [PARALLEL_SERIAL] = "serial", [PARALLEL_PTHREADS] = "pthreads", [PARALLEL_OPENMP] = "openmp"};
   int kind = threading();
   describe_version(build->blas, sizeof build->blas);
-  if (openblas_get_corename)
+  if (IS_THERE(openblas_get_corename))
     snprintf(build->blas_core, sizeof build->blas_core, "%s", openblas_get_corename());
   snprintf(build->blas_threading, sizeof build->blas_threading, "%s",
            kind >= PARALLEL_SERIAL && kind <= PARALLEL_OPENMP ? names[kind] : "unknown");
@@ -127,5 +168,5 @@ void blas_describe(gpt2_build *build)
 #else
   snprintf(build->blas_linkage, sizeof build->blas_linkage, "system");
 #endif
-  build->blas_threads = openblas_get_num_threads ? openblas_get_num_threads() : 0;
+  build->blas_threads = IS_THERE(openblas_get_num_threads) ? openblas_get_num_threads() : 0;
 }

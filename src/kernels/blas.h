@@ -1,8 +1,9 @@
 /* blas.h - the process's BLAS library: one product, called by the rules that its threading demands.
  *
- * A serial OpenBLAS, or one with threads of its own whose count is lowered to one meanwhile, is called by our
+ * The private OpenBLAS, or one with threads of its own whose count is lowered to one meanwhile, is called by our
  * threads, each with its tile. OpenBLAS on OpenMP, or a library that we do not know, is never touched: it gets whole
- * products, one at a time, from the calling thread. */
+ * products from the calling thread. So does a serial OpenBLAS of the system, and only one of the whole process at a
+ * time. */
 #ifndef KERNELS_BLAS_H
 #define KERNELS_BLAS_H
 

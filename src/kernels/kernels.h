@@ -59,6 +59,9 @@ typedef struct kernels {
 /* The table for this processor: filled once, the same for the life of the process. */
 const kernels *kernels_in_use(void);
 
+/* The table for a processor that can do no more than these CPU_... bits (base/cpu.h). */
+void kernels_for(uint32_t features, kernels *filled);
+
 /* Fill a table, or override entries of it. */
 void kernels_scalar(kernels *table);
 

@@ -1,7 +1,7 @@
 /* math.h - exp, tanh and erf to float32 rounding, written so that a loop over them becomes vector instructions.
  *
  * No branches, no tables, no calls: both sides of every choice are computed and one is taken. Each is within 2 units
- * in the last place of the true value (tests/test_kernels.c measures all floats' exponents). The polynomials are
+ * in the last place of the true value (tests/test_math.c measures all floats' exponents). The polynomials are
  * minimax fits, made by src/kernels/coefficients.py; the ways to reduce the argument are in J.-M. Muller,
  * "Elementary Functions", 3rd edition, chapter 11. */
 #ifndef KERNELS_MATH_H

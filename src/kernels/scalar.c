@@ -139,6 +139,12 @@ static void weighted_sum(const float *weights, const float *v, size_t n, size_t 
 
 /* ---- Softmax in pieces, and what reads logits ---- */
 
+/* A NaN is taken, and then stays: nothing is greater than it, nor less. */
+static inline float greater_or_nan(float a, float b)
+{
+  return b > a || b != b ? b : a;
+}
+
 static float maximum(const float *x, size_t n)
 {
   float lane[LANES], greatest = x[0];
@@ -147,9 +153,9 @@ static float maximum(const float *x, size_t n)
     lane[l] = x[0];
   for (; i + LANES <= n; i += LANES)
     for (int l = 0; l < LANES; l++)
-      lane[l] = x[i + l] <= lane[l] ? lane[l] : x[i + l]; /* a NaN is taken, and then stays */
+      lane[l] = greater_or_nan(lane[l], x[i + l]);
   for (int l = 0; i + l < n; l++)
-    lane[l] = x[i + l] <= lane[l] ? lane[l] : x[i + l];
+    lane[l] = greater_or_nan(lane[l], x[i + l]);
   for (int l = 0; l < LANES; l++) {
     if (lane[l] != lane[l])
       return lane[l];

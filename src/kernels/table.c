@@ -4,13 +4,27 @@
 #include "base/cpu.h"
 #include "kernels/kernels.h"
 
+/* Later sets override earlier ones, so they stand from the plainest to the most capable. */
+static const struct {
+  uint32_t needs; /* CPU_... bits */
+  void (*fill)(kernels *table);
+} sets[] = {
+    {0, kernels_scalar},
+};
+
+void kernels_for(uint32_t features, kernels *filled)
+{
+  for (size_t i = 0; i < sizeof sets / sizeof *sets; i++)
+    if ((features & sets[i].needs) == sets[i].needs)
+      sets[i].fill(filled);
+}
+
 static kernels table;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
-/* Later sets override earlier ones, so they stand from the plainest to the most capable. */
 static void fill(void)
 {
-  kernels_scalar(&table);
+  kernels_for(cpu_features(), &table);
 }
 
 const kernels *kernels_in_use(void)

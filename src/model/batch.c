@@ -19,10 +19,9 @@ gpt2_status batch_reserve(batch *b, size_t n_rows, gpt2_error *error)
 {
   if (n_rows <= b->row_capacity)
     return GPT2_OK;
-  b->row_capacity = b->n_rows = 0;
+  b->row_capacity = 0;
   if (!renew(b, (void **)&b->segments, n_rows, sizeof *b->segments) ||
       !renew(b, (void **)&b->order, n_rows, sizeof *b->order) ||
-      !renew(b, (void **)&b->views, n_rows, sizeof *b->views) ||
       !renew(b, (void **)&b->rows, n_rows, sizeof *b->rows))
     return fail(error, GPT2_ERR_MEMORY, NO_OFFSET, "out of memory for a batch of %zu rows", n_rows);
   b->row_capacity = n_rows;
@@ -54,7 +53,22 @@ void batch_free(batch *b)
 
 /* ---- Sorting rows by sequence ---- */
 
-/* Finds the segments in the order in which their sequences first appear, and counts their rows. */
+/* Puts the rows into order, segment by segment. */
+static void sort_rows(const batch_job *job)
+{
+  batch *b = job->batch;
+  for (size_t i = 0, first = 0; i < b->n_segments; i++) {
+    b->segments[i].first = first;
+    first += b->segments[i].n_rows;
+    b->segments[i].n_rows = 0; /* counted again while placing */
+  }
+  for (size_t i = 0; i < job->n_rows; i++) {
+    batch_segment *s = &b->segments[kv_cache_find(job->cache, job->rows[i].sequence)->segment];
+    b->order[s->first + s->n_rows++] = i;
+  }
+}
+
+/* Finds the segments, in the order in which their sequences first appear, and the rows of each. */
 static gpt2_status find_segments(const batch_job *job, gpt2_error *error)
 {
   batch *b = job->batch;
@@ -71,21 +85,8 @@ static gpt2_status find_segments(const batch_job *job, gpt2_error *error)
     }
     b->segments[s->segment].n_rows++;
   }
+  sort_rows(job);
   return GPT2_OK;
-}
-
-static void sort_rows(const batch_job *job)
-{
-  batch *b = job->batch;
-  for (size_t i = 0, first = 0; i < b->n_segments; i++) {
-    b->segments[i].first = first;
-    first += b->segments[i].n_rows;
-    b->segments[i].n_rows = 0; /* counted again while placing */
-  }
-  for (size_t i = 0; i < job->n_rows; i++) {
-    batch_segment *s = &b->segments[kv_cache_find(job->cache, job->rows[i].sequence)->segment];
-    b->order[s->first + s->n_rows++] = i;
-  }
 }
 
 static gpt2_status check_lengths(const batch_job *job, gpt2_error *error)
@@ -106,7 +107,6 @@ static gpt2_status check_lengths(const batch_job *job, gpt2_error *error)
 
 static bool is_last_of_segment(const batch *b, size_t at)
 {
-  size_t row = b->order[at];
   for (size_t low = 0, high = b->n_segments;;) { /* segments are sorted by `first` */
     size_t middle = (low + high) / 2;
     const batch_segment *s = &b->segments[middle];
@@ -115,7 +115,7 @@ static bool is_last_of_segment(const batch *b, size_t at)
     else if (at >= s->first + s->n_rows)
       low = middle + 1;
     else
-      return b->order[s->first + s->n_rows - 1] == row;
+      return at == s->first + s->n_rows - 1;
   }
 }
 
@@ -149,11 +149,19 @@ static gpt2_status check_limits(const batch_job *job, gpt2_error *error)
   return GPT2_OK;
 }
 
-/* Gives each row that asks for it a place among the kept logits and hidden states. */
+/* Gives each row that asks for it a place among the kept logits and hidden states. From here on the views of the last
+ * batch are gone. */
 static gpt2_status place_views(const batch_job *job, gpt2_error *error)
 {
   batch *b = job->batch;
   size_t n_logits = 0, n_hidden = 0;
+  b->n_rows = 0;
+  if (job->n_rows > b->view_capacity) {
+    b->view_capacity = 0;
+    if (!renew(b, (void **)&b->views, job->n_rows, sizeof *b->views))
+      return fail(error, GPT2_ERR_MEMORY, NO_OFFSET, "out of memory for the views of %zu rows", job->n_rows);
+    b->view_capacity = job->n_rows;
+  }
   for (size_t i = 0; i < job->n_rows; i++)
     b->views[i] = (row_view){
         .logits = job->rows[i].flags & GPT2_ROW_LOGITS ? n_logits++ : NOT_KEPT,
@@ -231,6 +239,8 @@ static gpt2_status unembed_wanted(wanted *w, gpt2_error *error)
       memcpy(b->kept_hidden + view->hidden * n_embd, hidden, n_embd * sizeof *hidden);
   }
   for (w->panel = 0; w->panel < w->n_logits; w->panel += LOGIT_PANEL_ROWS) {
+    if (job->stopped(job->user))
+      return fail(error, GPT2_ERR_CANCELLED, NO_OFFSET, "cancelled before the logits");
     size_t n = w->n_logits - w->panel < LOGIT_PANEL_ROWS ? w->n_logits - w->panel : LOGIT_PANEL_ROWS;
     matmul(job->pool, &(product){.weight = &job->model->unembed,
                                  .x = b->panel_hidden + w->panel * n_embd,
@@ -320,36 +330,47 @@ static gpt2_status prepare(const batch_job *job, gpt2_error *error)
   return status;
 }
 
-/* On success the sequences are longer; on failure they give back the blocks that they do not need. */
-static void settle(const batch_job *job, bool succeeded)
+/* The sequences are as long as what was evaluated. */
+static void take_effect(const batch_job *job)
 {
   batch *b = job->batch;
   for (size_t i = 0; i < b->n_segments; i++) {
     kv_sequence *s = b->segments[i].sequence;
-    size_t last = b->segments[i].first + b->segments[i].n_rows - 1;
-    s->has_logits = succeeded && wants_next(job, last);
-    s->pending = succeeded ? -1 : s->pending;
-    kv_cache_truncate(job->cache, s, s->length + (succeeded ? b->segments[i].n_rows : 0));
+    s->has_logits = wants_next(job, b->segments[i].first + b->segments[i].n_rows - 1);
+    s->pending = -1;
+    s->length += b->segments[i].n_rows;
   }
-  b->n_rows = succeeded ? job->n_rows : 0;
+  b->n_rows = job->n_rows;
+}
+
+void batch_forget(batch *b, kv_cache *cache, const gpt2_row *rows, size_t n_rows)
+{
+  b->n_rows = 0;
+  for (size_t i = 0; i < n_rows; i++) {
+    kv_sequence *s = kv_cache_find(cache, rows[i].sequence);
+    if (!s)
+      continue;
+    s->has_logits = false;
+    kv_cache_truncate(cache, s, s->length); /* gives back the blocks reserved for more */
+  }
 }
 
 gpt2_status batch_run(const batch_job *job, gpt2_error *error)
 {
-  gpt2_status status = batch_reserve(job->batch, job->n_rows, error);
+  gpt2_status status = check_limits(job, error);
+  if (status == GPT2_OK)
+    status = batch_reserve(job->batch, job->n_rows, error);
   if (status == GPT2_OK)
     status = find_segments(job, error);
-  if (status != GPT2_OK)
-    return status;
-  sort_rows(job);
-  status = check_lengths(job, error);
   if (status == GPT2_OK)
-    status = check_limits(job, error);
-  if (status != GPT2_OK)
-    return status;
-  status = prepare(job, error);
+    status = check_lengths(job, error);
+  if (status == GPT2_OK)
+    status = prepare(job, error);
   if (status == GPT2_OK)
     status = run_passes(job, error);
-  settle(job, status == GPT2_OK);
+  if (status == GPT2_OK)
+    take_effect(job);
+  else if (status != GPT2_ERR_LIMIT && status != GPT2_ERR_CONTEXT_FULL)
+    batch_forget(job->batch, job->cache, job->rows, job->n_rows);
   return status;
 }

@@ -28,12 +28,14 @@ typedef struct batch {
   gpt2_allocator allocator;
   uint64_t number;          /* of the batch, so that a sequence knows whether it has a segment in it */
 
-  size_t n_rows, row_capacity;
+  size_t row_capacity;
   size_t n_segments;
   batch_segment *segments;  /* (row_capacity) */
   size_t *order;            /* (row_capacity) rows in the caller's numbering, sorted by segment */
-  row_view *views;          /* (row_capacity) in the caller's numbering */
-  gpt2_row *rows;           /* (row_capacity) made from the tokens of gpt2_eval */
+  gpt2_row *rows;           /* (row_capacity) for callers who have no rows, such as gpt2_eval */
+
+  size_t n_rows, view_capacity;
+  row_view *views;          /* (n_rows) in the caller's numbering: what is left of the last batch */
 
   workspace workspace;
   float *panel;             /* (panel_rows, n_vocab) */
@@ -59,11 +61,15 @@ typedef struct batch_job {
   void *user;
 } batch_job;
 
-/* Evaluates all rows: either all take effect, or the sequences stay as long as they were. */
+/* Evaluates all rows, or none: LIMIT and CONTEXT_FULL change nothing; after any other failure the sequences are as
+ * long as before, and batch_forget has been called. */
 gpt2_status batch_run(const batch_job *job, gpt2_error *error);
 
-/* Makes room for `n_rows` rows of any kind. */
+/* Makes room for `n_rows` rows; the views of the last batch stay. */
 gpt2_status batch_reserve(batch *b, size_t n_rows, gpt2_error *error);
+
+/* What a failed evaluation leaves: no next-token logits of its sequences, and no views. */
+void batch_forget(batch *b, kv_cache *cache, const gpt2_row *rows, size_t n_rows);
 
 void batch_free(batch *b);
 

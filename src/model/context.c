@@ -222,10 +222,13 @@ static gpt2_status eval_tokens(gpt2_context *context, int32_t sequence, const gp
   gpt2_status status = GPT2_OK;
   for (size_t i = 0; status == GPT2_OK && i < n_tokens; i++)
     status = check_row(context, i, &(gpt2_row){.token = tokens[i], .sequence = sequence, .flags = flags});
-  if (status == GPT2_OK)
-    status = batch_reserve(&context->batch, n_tokens, &context->error);
   if (status != GPT2_OK)
     return status;
+  status = batch_reserve(&context->batch, n_tokens, &context->error);
+  if (status != GPT2_OK) {
+    batch_forget(&context->batch, &context->cache, &(gpt2_row){.sequence = sequence}, 1);
+    return status;
+  }
   gpt2_row *rows = context->batch.rows;
   for (size_t i = 0; i < n_tokens; i++)
     rows[i] = (gpt2_row){.token = tokens[i], .sequence = sequence, .flags = flags};

@@ -1,7 +1,8 @@
-/* text.c - text to tokens and back, by a model's tokenizer: the public functions. */
+/* text.c - text to tokens and back, by a model's tokenizer. */
+#include "model/text.h"
+
 #include <string.h>
 
-#include "model/model.h"
 #include "tokenizer/stream.h"
 
 struct gpt2_decoder {
@@ -19,8 +20,8 @@ static gpt2_status check_tokenizer(const gpt2_model *model, gpt2_error *error)
   return GPT2_OK;
 }
 
-gpt2_status gpt2_encode(const gpt2_model *model, const char *text, size_t size, uint32_t flags, gpt2_token *tokens,
-                        size_t capacity, size_t *n_tokens, gpt2_error *error)
+gpt2_status gpt2_encode(const gpt2_model *model, const char *text, size_t size, uint32_t flags,
+                        gpt2_token *tokens, size_t capacity, size_t *n_tokens, gpt2_error *error)
 {
   gpt2_status status = check_tokenizer(model, error);
   if (status != GPT2_OK)
@@ -28,25 +29,52 @@ gpt2_status gpt2_encode(const gpt2_model *model, const char *text, size_t size, 
   if (!n_tokens || (!text && size > 0) || (!tokens && capacity > 0))
     return fail_null(error, !n_tokens ? "n_tokens" : !text && size > 0 ? "text" : "tokens");
   if (flags & ~(uint32_t)GPT2_ENCODE_SPECIAL)
-    return fail(error, GPT2_ERR_UNSUPPORTED, NO_OFFSET, "flags: has unknown bits: 0x%x", (unsigned)flags);
+    return fail(error, GPT2_ERR_UNSUPPORTED, NO_OFFSET, "flags: has unknown bits: 0x%x",
+                (unsigned)flags);
   return tokenizer_encode(model->tokenizer, text, size, flags, tokens, capacity, n_tokens, error);
 }
 
-/* The bytes of a token that the model or the tokenizer knows. */
-static gpt2_status bytes_of(const gpt2_model *model, gpt2_token token, const char **bytes, size_t *size,
-                            gpt2_error *error)
+gpt2_status text_encode(const gpt2_model *model, const char *text, size_t size, uint32_t flags,
+                        gpt2_token **tokens, size_t *n_tokens, gpt2_error *error)
 {
-  size_t limit = tokenizer_id_limit(model->tokenizer);
-  if ((size_t)model->config.n_vocab > limit)
-    limit = (size_t)model->config.n_vocab;
-  if (token < 0 || (size_t)token >= limit)
-    return fail(error, GPT2_ERR_ARGUMENT, NO_OFFSET, "token: is %d; ids go from 0 to %zu", (int)token, limit - 1);
+  gpt2_error failure = {.struct_size = sizeof failure, .offset = NO_OFFSET};
+  gpt2_status status;
+  size_t capacity = size; /* a token a byte, which only a tokenizer that adds spaces exceeds */
+  do {
+    *n_tokens = 0;
+    *tokens = allocate_array(&model->allocator, capacity, sizeof **tokens);
+    if (!*tokens)
+      return fail(error, GPT2_ERR_MEMORY, NO_OFFSET, "out of memory for %zu tokens", capacity);
+    status = gpt2_encode(model, text, size, flags, *tokens, capacity, n_tokens, &failure);
+    if (status == GPT2_OK)
+      return GPT2_OK;
+    release(&model->allocator, *tokens);
+    *tokens = NULL;
+    capacity = *n_tokens;
+  } while (status == GPT2_ERR_BUFFER_TOO_SMALL);
+  return fail(error, status, failure.offset, "%s", failure.message);
+}
+
+/* The greatest id that the model or its tokenizer knows. */
+static size_t greatest_id(const gpt2_model *model)
+{
+  size_t limit = tokenizer_id_limit(model->tokenizer), n_vocab = (size_t)model->config.n_vocab;
+  return (limit > n_vocab ? limit : n_vocab) - 1;
+}
+
+/* The bytes of a token that the model or the tokenizer knows. */
+static gpt2_status bytes_of(const gpt2_model *model, gpt2_token token, const char **bytes,
+                            size_t *size, gpt2_error *error)
+{
+  if (token < 0 || (size_t)token > greatest_id(model))
+    return fail(error, GPT2_ERR_ARGUMENT, NO_OFFSET, "token: is %d; ids go from 0 to %zu",
+                (int)token, greatest_id(model));
   *bytes = tokenizer_bytes(model->tokenizer, token, size);
   return GPT2_OK;
 }
 
-gpt2_status gpt2_token_bytes(const gpt2_model *model, gpt2_token token, const char **bytes, size_t *size,
-                             gpt2_error *error)
+gpt2_status gpt2_token_bytes(const gpt2_model *model, gpt2_token token, const char **bytes,
+                             size_t *size, gpt2_error *error)
 {
   gpt2_status status = check_tokenizer(model, error);
   if (status != GPT2_OK)
@@ -56,29 +84,41 @@ gpt2_status gpt2_token_bytes(const gpt2_model *model, gpt2_token token, const ch
   return bytes_of(model, token, bytes, size, error);
 }
 
-gpt2_status gpt2_decode(const gpt2_model *model, const gpt2_token *tokens, size_t n_tokens, char *text,
-                        size_t capacity, size_t *size, gpt2_error *error)
+/* How many bytes tokens (n_tokens) have together. */
+static gpt2_status add_sizes(const gpt2_model *model, const gpt2_token *tokens, size_t n_tokens,
+                             size_t *total, gpt2_error *error)
+{
+  size_t greatest = greatest_id(model), size;
+  *total = 0;
+  for (size_t i = 0; i < n_tokens; i++) {
+    if (tokens[i] < 0 || (size_t)tokens[i] > greatest)
+      return fail(error, GPT2_ERR_ARGUMENT, NO_OFFSET, "tokens[%zu]: is %d; ids go from 0 to %zu",
+                  i, (int)tokens[i], greatest);
+    tokenizer_bytes(model->tokenizer, tokens[i], &size);
+    if (!add_size(total, *total, size))
+      return fail(error, GPT2_ERR_LIMIT, NO_OFFSET, "n_tokens: the text is larger than memory");
+  }
+  return GPT2_OK;
+}
+
+gpt2_status gpt2_decode(const gpt2_model *model, const gpt2_token *tokens, size_t n_tokens,
+                        char *text, size_t capacity, size_t *size, gpt2_error *error)
 {
   gpt2_status status = check_tokenizer(model, error);
   if (status != GPT2_OK)
     return status;
   if (!size || (!tokens && n_tokens > 0) || (!text && capacity > 0))
     return fail_null(error, !size ? "size" : !tokens && n_tokens > 0 ? "tokens" : "text");
-  const char *bytes;
-  size_t total = 0, n;
-  for (size_t i = 0; i < n_tokens; i++) {
-    status = bytes_of(model, tokens[i], &bytes, &n, error);
-    if (status != GPT2_OK)
-      return status;
-    if (!add_size(&total, total, n))
-      return fail(error, GPT2_ERR_LIMIT, NO_OFFSET, "n_tokens: the text is larger than memory");
-  }
+  size_t total, n;
+  status = add_sizes(model, tokens, n_tokens, &total, error);
+  if (status != GPT2_OK)
+    return status;
   *size = total;
   if (total > capacity)
-    return fail(error, GPT2_ERR_BUFFER_TOO_SMALL, NO_OFFSET, "capacity: is %zu, the text has %zu bytes", capacity,
-                total);
+    return fail(error, GPT2_ERR_BUFFER_TOO_SMALL, NO_OFFSET,
+                "capacity: is %zu, the text has %zu bytes", capacity, total);
   for (size_t i = 0, at = 0; i < n_tokens; i++, at += n) {
-    bytes = tokenizer_bytes(model->tokenizer, tokens[i], &n);
+    const char *bytes = tokenizer_bytes(model->tokenizer, tokens[i], &n);
     if (n > 0)
       memcpy(text + at, bytes, n);
   }
@@ -87,7 +127,8 @@ gpt2_status gpt2_decode(const gpt2_model *model, const gpt2_token *tokens, size_
 
 /* ---- Streams of tokens ---- */
 
-gpt2_status gpt2_decoder_new(gpt2_model *model, uint32_t flags, gpt2_decoder **decoder, gpt2_error *error)
+gpt2_status gpt2_decoder_new(gpt2_model *model, uint32_t flags, gpt2_decoder **decoder,
+                             gpt2_error *error)
 {
   if (!decoder)
     return fail_null(error, "decoder");
@@ -96,7 +137,8 @@ gpt2_status gpt2_decoder_new(gpt2_model *model, uint32_t flags, gpt2_decoder **d
   if (status != GPT2_OK)
     return status;
   if (flags & ~(uint32_t)GPT2_DECODE_REPLACE)
-    return fail(error, GPT2_ERR_UNSUPPORTED, NO_OFFSET, "flags: has unknown bits: 0x%x", (unsigned)flags);
+    return fail(error, GPT2_ERR_UNSUPPORTED, NO_OFFSET, "flags: has unknown bits: 0x%x",
+                (unsigned)flags);
   gpt2_decoder *d = allocate_zeroed(&model->allocator, sizeof *d);
   if (!d)
     return fail_memory(error, sizeof *d);
@@ -111,13 +153,13 @@ gpt2_status gpt2_decoder_new(gpt2_model *model, uint32_t flags, gpt2_decoder **d
   return GPT2_OK;
 }
 
-gpt2_status gpt2_decoder_push(gpt2_decoder *decoder, gpt2_token token, const char **text, size_t *size,
-                              gpt2_error *error)
+gpt2_status gpt2_decoder_push(gpt2_decoder *decoder, gpt2_token token, const char **text,
+                              size_t *size, gpt2_error *error)
 {
   if (!decoder || !text || !size)
     return fail_null(error, !decoder ? "decoder" : text ? "size" : "text");
-  const char *bytes;
-  size_t n;
+  const char *bytes = NULL;
+  size_t n = 0;
   gpt2_status status = bytes_of(decoder->model, token, &bytes, &n, error);
   if (status != GPT2_OK)
     return status;
@@ -126,7 +168,8 @@ gpt2_status gpt2_decoder_push(gpt2_decoder *decoder, gpt2_token token, const cha
   return GPT2_OK;
 }
 
-gpt2_status gpt2_decoder_finish(gpt2_decoder *decoder, const char **text, size_t *size, gpt2_error *error)
+gpt2_status gpt2_decoder_finish(gpt2_decoder *decoder, const char **text, size_t *size,
+                                gpt2_error *error)
 {
   if (!decoder || !text || !size)
     return fail_null(error, !decoder ? "decoder" : text ? "size" : "text");

@@ -296,8 +296,10 @@ gpt2_status model_take_weights(gpt2_model *model, gpt2_error *error)
     snprintf(name, sizeof name, "%s%s", prefix, w->name);
     status = take_named(model, name, w, (char *)model + w->offset, error);
   }
+  if (status != GPT2_OK)
+    return status;
   model->blocks = allocate_array(&model->allocator, (size_t)model->config.n_layer, sizeof *model->blocks);
-  if (status == GPT2_OK && !model->blocks)
+  if (!model->blocks)
     status = fail_memory(error, (size_t)model->config.n_layer * sizeof *model->blocks);
   for (int32_t layer = 0; status == GPT2_OK && layer < model->config.n_layer; layer++)
     status = take_block(model, prefix, layer, error);

@@ -1,0 +1,71 @@
+#!/bin/sh
+# run.sh - runs every test, from nothing: installs what is missing, builds, tests, counts.
+#
+#   tests/run.sh [TEST...]    all tests, or those that are named: tests/run.sh tokenizer model
+#
+# What it builds stays in build-tests/, so a second time is quick:
+#   sanitize   AddressSanitizer (with leaks) and UndefinedBehaviorSanitizer: every module
+#   release    as users get it: every module, the tests of the house, and programs that use an installed library
+#   threads    ThreadSanitizer: the modules that run threads
+# The last line is `N passed, N failed`; single tests are counted, once for each of these builds.
+set -u
+cd "$(dirname "$(readlink -f "$0")")/.." || exit 1
+. scripts/packages.sh
+
+builds='sanitize release threads'
+export LC_ALL=C.UTF-8
+unset GPT2_MODEL GPT2_CPU
+
+# give_up WORDS...: what keeps the tests from running is a failure, too.
+give_up() {
+  echo "$*"
+  echo '0 passed, 1 failed'
+  exit 1
+}
+
+options() {
+  case $1 in
+    sanitize) echo -Dbuildtype=debug -Doptimization=1 -Db_sanitize=address,undefined ;;
+    release) echo -Dbuildtype=release ;;
+    threads) echo -Dbuildtype=debug -Doptimization=1 -Db_sanitize=thread -Dprograms=false ;;
+  esac
+}
+
+# build NAME: configures it unless it is as it should be, and compiles. What is said goes to its log.
+build() {
+  folder=build-tests/$1
+  log=build-tests/$1.log
+  if test -f "$folder/build.ninja"; then
+    configure='meson configure'
+  else
+    configure='meson setup'
+  fi
+  # shellcheck disable=SC2046
+  $configure "$folder" $(options "$1") -Dtests=true -Dwerror=true > "$log" 2>&1 &&
+    ninja -C "$folder" >> "$log" 2>&1 ||
+    { grep -v '^\[[0-9]*/[0-9]*\] ' "$log"; give_up "$folder could not be built"; }
+}
+
+need_packages gcc g++ libc6-dev binutils meson ninja-build pkg-config libjansson-dev libcmocka-dev \
+  libopenblas-dev libopenblas-serial-dev libopenblas0-pthread ||
+  give_up 'What the tests need could not be installed'
+
+mkdir -p build-tests
+for name in $builds; do
+  echo "building build-tests/$name"
+  build "$name"
+done
+logs=
+for name in $builds; do
+  echo "testing build-tests/$name"
+  tested=build-tests/$name/meson-logs/testlog.json
+  rm -f "$tested"
+  # How it went is in the log, which the report reads. Of all tests each build has some, of those named perhaps none.
+  meson test -C "build-tests/$name" --no-rebuild --timeout-multiplier 3 "$@" > "build-tests/$name.log" 2>&1
+  if test "$#" -eq 0 || test -f "$tested"; then
+    logs="$logs $tested"
+  fi
+done
+
+# shellcheck disable=SC2086
+python3 tests/report.py $logs
