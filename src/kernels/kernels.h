@@ -64,5 +64,7 @@ void kernels_for(uint32_t features, kernels *filled);
 
 /* Fill a table, or override entries of it. */
 void kernels_scalar(kernels *table);
+void kernels_avx2(kernels *table);
+void kernels_avx512(kernels *table);
 
 #endif

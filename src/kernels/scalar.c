@@ -1,7 +1,9 @@
 /* scalar.c - the kernels as plain C: what every instruction set must agree with.
  *
- * Sums run in LANES interleaved partial sums, added pairwise at the end: so the compiler can keep them in vector
- * registers without changing a bit, and rounding errors grow with n / LANES instead of n. */
+ * Sums run in LANES interleaved partial sums, added pairwise at the end: so the compiler can keep
+ * them in vector registers without changing a bit, and rounding errors grow with n / LANES instead
+ * of n. That also makes this file the first version of every instruction set: avx2.c and avx512.c
+ * are this file again, compiled for wider registers, with the same bits as result. */
 #include "kernels/kernels.h"
 
 #include <math.h>
@@ -215,10 +217,16 @@ static void scale_by(float *y, float factor, size_t n)
     y[i] *= factor;
 }
 
-void kernels_scalar(kernels *table)
+/* What this compilation is called: an instruction set defines both before it includes this file. */
+#ifndef KERNELS_FILL
+#define KERNELS_FILL kernels_scalar
+#define KERNELS_NAME "scalar"
+#endif
+
+void KERNELS_FILL(kernels *table)
 {
   *table = (kernels){
-      .name = "scalar",
+      .name = KERNELS_NAME,
       .product_in_out = product_in_out,
       .product_out_in = product_out_in,
       .layer_norm = layer_norm,

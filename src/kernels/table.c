@@ -10,6 +10,10 @@ static const struct {
   void (*fill)(kernels *table);
 } sets[] = {
     {0, kernels_scalar},
+#if defined(__x86_64__)
+    {CPU_AVX2, kernels_avx2},
+    {CPU_AVX512, kernels_avx512},
+#endif
 };
 
 void kernels_for(uint32_t features, kernels *filled)
