@@ -1,163 +1,34 @@
-/* test_kernels.c - every entry of the table of kernels, for every instruction set that this processor
- * has, against plain loops in double precision.
- *
- * A kernel may add in any order, so a sum is allowed an error relative to the sum of the magnitudes of
- * its terms. Arrays end (or begin) at a page that nobody may touch, their lengths run through all
- * remainders of a vector's, and their numbers are of all sizes. */
-#include "kernels/kernels.h"
+/* test_kernels.c - the kernels that multiply and add, against plain loops in double precision: for every instruction
+ * set that this processor has. */
+#include "support/kernel_trials.h"
 
-#include <float.h>
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
-#include <stdbool.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include <cmocka.h>
 
 #include "base/cpu.h"
-#include "gpt2.h"
-#include "kernels/math.h"
-#include "support/fenced.h"
-#include "support/random_numbers.h"
 
-/* Of the sum of the terms' magnitudes. */
-static const double PRODUCT_TOLERANCE = 5e-7;
-static const double SCORES_TOLERANCE = 5e-7;
-static const double WEIGHTED_SUM_TOLERANCE = 2e-6; /* a thousand terms, one after another */
-static const double EXPONENTIAL_SUM_TOLERANCE = 5e-7;
-/* Of the greatest distance from the mean that a value may have for its own rounding, and of the bias. */
+/* Half a unit in the last place of 1: what one rounding may cost, as a part of what is rounded. So the tolerance of a
+ * sum, as a part of the sum of its terms' magnitudes, is the number of roundings that a term may go through. */
+static const double ROUNDING = 0x1p-24;
+
+/* Eight terms are added at once, or in as many lanes; the last few one after another. */
+static double product_tolerance(size_t n)
+{
+  return (double)(n / 8 + 12) * ROUNDING;
+}
+
+/* All terms may be added one after another. */
+static double weighted_sum_tolerance(size_t n)
+{
+  return (double)(n + 1) * ROUNDING;
+}
+
+/* Of a value's own rounding, seen through the norm, and of its bias. */
 static const double LAYER_NORM_TOLERANCE = 1e-6;
-/* Of the argument: GELU of a great negative number is a difference of nearly equal ones. */
-static const double ACTIVATION_TOLERANCE = 3e-7;
-/* In units of the last place. */
-static const double EXPONENTIAL_ULPS = 2;
-
-/* ---- What is tried ---- */
-
-/* The numbers that arrays are filled with. */
-typedef enum kind { NORMAL, TINY, HUGE_ONES, MIXED, SPARSE, EQUAL, N_KINDS } kind;
-static const char *const kind_names[N_KINDS] = {"normal", "subnormal", "huge", "mixed", "sparse", "equal"};
-
-/* Lengths around those of vectors, and two that need many of them. */
-static const size_t lengths[] = {1, 2, 3, 4, 5, 7, 8, 9, 12, 15, 16, 17, 23, 24, 31, 32, 33, 47, 48, 63, 64, 65, 100};
-enum { N_LENGTHS = sizeof lengths / sizeof *lengths, N_LONG = 1031, MOST = 1 << 16 };
-
-/* Everything that tells one trial from another; a failure shows it. */
-static struct {
-  const char *set;
-  size_t n;
-  kind kind;
-  bool at_end;
-} now;
-
-static random_numbers chance;
-
-enum { X, W, B, Y, N_BUFFERS };
-static fenced buffers[N_BUFFERS];
-
-/* Room for n floats beside a forbidden page. */
-static float *room(int buffer, size_t n)
-{
-  fenced f = buffers[buffer];
-  return now.at_end ? before_fence(f, n * sizeof(float)) : behind_fence(f, n * sizeof(float));
-}
-
-static float draw(kind kind)
-{
-  double normal = random_normal(&chance);
-  switch (kind) {
-  case TINY:
-    return (float)(normal * 1e-39);
-  case HUGE_ONES:
-    return (float)(normal * 1e15);
-  case MIXED:
-    return (float)ldexp(normal, random_below(&chance, 60) - 30);
-  case SPARSE:
-    return random_below(&chance, 4) > 0 ? (random_below(&chance, 2) ? 0.0f : -0.0f) : (float)normal;
-  case EQUAL:
-    return 3.3f;
-  default:
-    return (float)normal;
-  }
-}
-
-static float *filled(int buffer, size_t n, kind kind)
-{
-  float *floats = room(buffer, n);
-  for (size_t i = 0; i < n; i++)
-    floats[i] = draw(kind);
-  return floats;
-}
-
-static kind any_kind(void)
-{
-  return (kind)random_below(&chance, N_KINDS);
-}
-
-static float *copy_of(const float *floats, size_t n)
-{
-  float *copy = malloc(n * sizeof *copy + 1);
-  assert_non_null(copy);
-  return memcpy(copy, floats, n * sizeof *copy);
-}
-
-/* Calls `check` for every instruction set of this processor, length, kind of numbers and end. */
-static void for_each_trial(void (*check)(const kernels *kernel))
-{
-  static const uint32_t sets[] = {0, CPU_AVX2, CPU_AVX2 | CPU_AVX512, UINT32_MAX};
-  for (size_t s = 0; s < sizeof sets / sizeof *sets; s++) {
-    kernels kernel = {0};
-    kernels_for(cpu_features() & sets[s], &kernel);
-    now.set = kernel.name;
-    for (size_t i = 0; i <= N_LENGTHS; i++)
-      for (now.kind = 0; now.kind < N_KINDS; now.kind++)
-        for (int at_end = 0; at_end <= 1; at_end++) {
-          now.n = i < N_LENGTHS ? lengths[i] : N_LONG;
-          now.at_end = at_end;
-          check(&kernel);
-        }
-  }
-}
-
-static void wrong(const char *entry, size_t i, double found, double expected)
-{
-  fail_msg("%s.%s: element %zu is %.9g, not %.9g (n %zu, %s numbers, the page %s)", now.set, entry, i, found,
-           expected, now.n, kind_names[now.kind], now.at_end ? "behind" : "before");
-}
-
-/* ---- Sums ---- */
-
-/* What a sum should be, and the sum of the magnitudes of its terms. */
-typedef struct exact_sum {
-  double value, magnitude;
-  size_t n_terms;
-} exact_sum;
-
-static void add_term(exact_sum *sum, double term)
-{
-  sum->value += term;
-  sum->magnitude += fabs(term);
-  sum->n_terms++;
-}
-
-static exact_sum exact_dot(double start, const float *a, size_t a_step, const float *b, size_t b_step, size_t n)
-{
-  exact_sum sum = {0};
-  add_term(&sum, start);
-  for (size_t i = 0; i < n; i++)
-    add_term(&sum, (double)a[i * a_step] * (double)b[i * b_step]);
-  return sum;
-}
-
-/* Each product, and each sum, of subnormal size is off by up to the least float. */
-static void check_sum(const char *entry, size_t i, float found, exact_sum expected, double tolerance)
-{
-  double limit = tolerance * expected.magnitude + (double)expected.n_terms * 0x1p-149;
-  if (!(fabs((double)found - expected.value) <= limit))
-    wrong(entry, i, (double)found, expected.value);
-}
 
 /* ---- Products of a few rows ---- */
 
@@ -167,6 +38,12 @@ typedef struct few_rows {
   const float *x, *w;
 } few_rows;
 
+static const char *entry_of(const few_rows *p)
+{
+  return p->out_in ? "product_out_in" : "product_in_out";
+}
+
+/* y += x . w for rows [row, row + n_rows). */
 static void multiply(const kernels *kernel, const few_rows *p, size_t row, size_t n_rows, float *y)
 {
   const float *x = p->x + row * p->x_stride;
@@ -176,77 +53,70 @@ static void multiply(const kernels *kernel, const few_rows *p, size_t row, size_
     kernel->product_in_out(x, p->x_stride, n_rows, p->w, p->w_stride, p->n_in, p->n_out, y, p->y_stride);
 }
 
-static const char *entry_of(const few_rows *p)
-{
-  return p->out_in ? "product_out_in" : "product_in_out";
-}
-
 /* Floats from the first of the first row to the last of the last. */
 static size_t span(size_t n_rows, size_t stride, size_t n)
 {
   return (n_rows - 1) * stride + n;
 }
 
-/* Rows and columns in n, in random proportion; x, w and y with something between their rows. */
-static few_rows draw_product(bool out_in)
+static size_t some(int n)
 {
-  few_rows p = {.out_in = out_in,
-                .n_rows = 1 + (size_t)random_below(&chance, random_below(&chance, 4) ? 5 : 32),
-                .n_in = now.n,
-                .n_out = now.n == N_LONG ? 3 : lengths[random_below(&chance, N_LENGTHS)]};
-  if (random_below(&chance, 2)) {
-    size_t n_in = p.n_in;
-    p.n_in = p.n_out;
-    p.n_out = n_in;
-  }
-  p.x_stride = p.n_in + (size_t)random_below(&chance, 3);
-  p.w_stride = out_in ? p.n_in : p.n_out + (size_t)random_below(&chance, 3);
-  p.y_stride = p.n_out + (size_t)random_below(&chance, 3);
-  p.x = filled(X, span(p.n_rows, p.x_stride, p.n_in), any_kind());
-  p.w = filled(W, out_in ? p.n_out * p.n_in : span(p.n_in, p.w_stride, p.n_out), now.kind);
+  return (size_t)random_below(&trial_numbers, n);
+}
+
+/* As many columns or inputs as the trial says, a random number of the other, and often something between the rows of
+ * x, w and y. */
+static few_rows draw_product(const kernel_trial *trial, bool out_in)
+{
+  few_rows p = {.out_in = out_in, .n_rows = 1 + some(some(4) ? 5 : 32)};
+  size_t other = any_trial_length();
+  bool many_in = some(2);
+  p.n_in = many_in ? trial->n : other;
+  p.n_out = many_in ? other : trial->n;
+  p.x_stride = p.n_in + some(3);
+  p.w_stride = out_in ? p.n_in : p.n_out + some(3);
+  p.y_stride = p.n_out + some(3);
+  p.x = trial_array(trial, ARRAY_X, span(p.n_rows, p.x_stride, p.n_in), any_kind());
+  size_t n_weights = out_in ? p.n_out * p.n_in : span(p.n_in, p.w_stride, p.n_out);
+  p.w = trial_array(trial, ARRAY_W, n_weights, trial->kind);
   return p;
 }
 
-static void check_product_sums(const few_rows *p, const float *before, const float *y)
+static void check_product_sums(const kernel_trial *trial, const few_rows *p, const float *before, const float *y)
 {
   for (size_t r = 0; r < p->n_rows; r++)
     for (size_t j = 0; j < p->n_out; j++) {
       size_t i = r * p->y_stride + j;
       const float *w = p->out_in ? p->w + j * p->n_in : p->w + j;
-      exact_sum expected = exact_dot((double)before[i], p->x + r * p->x_stride, 1, w, p->out_in ? 1 : p->w_stride, p->n_in);
-      check_sum(entry_of(p), i, y[i], expected, PRODUCT_TOLERANCE);
+      exact_sum expected = exact_dot((double)before[i], p->x + r * p->x_stride, 1, w, p->out_in ? 1 : p->w_stride,
+                                     p->n_in);
+      check_sum(trial, entry_of(p), i, (double)y[i], &expected, product_tolerance(p->n_in));
     }
 }
 
-/* Each row alone must give the bits that it gave among the others, and nothing between rows may change. */
-static void check_rows_alone(const kernels *kernel, const few_rows *p, float *before, const float *y)
+/* Besides being right, each row alone must give the bits that it gave among the others, and what is between the rows
+ * of y must stay. */
+static void check_product(const kernel_trial *trial, bool out_in)
 {
-  for (size_t r = 0; r < p->n_rows; r++)
-    multiply(kernel, p, r, 1, before + r * p->y_stride);
-  for (size_t i = 0; i < span(p->n_rows, p->y_stride, p->n_out); i++)
-    if (bits_of_float(before[i]) != bits_of_float(y[i]))
-      wrong(entry_of(p), i, (double)y[i], (double)before[i]);
+  few_rows p = draw_product(trial, out_in);
+  size_t n = span(p.n_rows, p.y_stride, p.n_out);
+  float *y = trial_array(trial, ARRAY_Y, n, any_kind()), *alone = copy_floats(y, n);
+  multiply(trial->kernel, &p, 0, p.n_rows, y);
+  check_product_sums(trial, &p, alone, y);
+  for (size_t r = 0; r < p.n_rows; r++)
+    multiply(trial->kernel, &p, r, 1, alone + r * p.y_stride);
+  check_same_bits(trial, entry_of(&p), y, alone, n);
+  free(alone);
 }
 
-static void check_product(const kernels *kernel, bool out_in)
+static void check_product_in_out(const kernel_trial *trial)
 {
-  few_rows p = draw_product(out_in);
-  size_t size = span(p.n_rows, p.y_stride, p.n_out);
-  float *y = filled(Y, size, any_kind()), *before = copy_of(y, size);
-  multiply(kernel, &p, 0, p.n_rows, y);
-  check_product_sums(&p, before, y);
-  check_rows_alone(kernel, &p, before, y);
-  free(before);
+  check_product(trial, false);
 }
 
-static void check_product_in_out(const kernels *kernel)
+static void check_product_out_in(const kernel_trial *trial)
 {
-  check_product(kernel, false);
-}
-
-static void check_product_out_in(const kernels *kernel)
-{
-  check_product(kernel, true);
+  check_product(trial, true);
 }
 
 static void rows_times_in_out_weights_are_right_and_the_same_bits_alone(void **state)
@@ -261,28 +131,198 @@ static void rows_times_out_in_weights_are_right_and_the_same_bits_alone(void **s
   for_each_trial(check_product_out_in);
 }
 
-/* A number that is none, somewhere in x, shows in the whole of its row and nowhere else. */
-static void check_spreading(const kernels *kernel)
+static void check_not_finite(const kernel_trial *trial, bool out_in)
 {
   static const float bad[] = {NAN, INFINITY, -INFINITY};
-  if (now.kind != NORMAL)
-    return;
-  for (int out_in = 0; out_in <= 1; out_in++) {
-    few_rows p = draw_product(out_in);
-    size_t size = span(p.n_rows, p.y_stride, p.n_out), row = (size_t)random_below(&chance, (int)p.n_rows);
-    float *x = filled(X, span(p.n_rows, p.x_stride, p.n_in), NORMAL), *y = filled(Y, size, NORMAL);
-    p.x = x;
-    x[row * p.x_stride + (size_t)random_below(&chance, (int)p.n_in)] = bad[random_below(&chance, 3)];
-    multiply(kernel, &p, 0, p.n_rows, y);
-    for (size_t r = 0; r < p.n_rows; r++)
-      for (size_t j = 0; j < p.n_out; j++)
-        if (!isfinite(y[r * p.y_stride + j]) != (r == row))
-          wrong(entry_of(&p), r * p.y_stride + j, (double)y[r * p.y_stride + j], r == row ? (double)NAN : 0);
-  }
+  few_rows p = draw_product(trial, out_in);
+  float *x = trial_array(trial, ARRAY_X, span(p.n_rows, p.x_stride, p.n_in), NORMAL);
+  float *y = trial_array(trial, ARRAY_Y, span(p.n_rows, p.y_stride, p.n_out), NORMAL);
+  size_t row = some((int)p.n_rows);
+  x[row * p.x_stride + some((int)p.n_in)] = bad[some(3)];
+  multiply(trial->kernel, &p, 0, p.n_rows, y);
+  for (size_t r = 0; r < p.n_rows; r++)
+    for (size_t j = 0; j < p.n_out; j++)
+      if (!isfinite(y[r * p.y_stride + j]) != (r == row))
+        wrong_element(trial, entry_of(&p), r * p.y_stride + j, (double)y[r * p.y_stride + j],
+                      r == row ? (double)NAN : 0);
+}
+
+static void check_not_finite_both(const kernel_trial *trial)
+{
+  check_not_finite(trial, false);
+  check_not_finite(trial, true);
 }
 
 static void what_is_not_finite_in_a_row_shows_in_all_of_it_and_in_no_other(void **state)
 {
   (void)state;
-  for_each_trial(check_spreading);
+  for_each_trial(check_not_finite_both);
+}
+
+/* ---- Attention ---- */
+
+/* Trials of few numbers are those of short heads; the long one is a long run of keys. */
+static void draw_run(const kernel_trial *trial, size_t *n, size_t *d_head)
+{
+  bool long_run = trial->n == LONG_TRIAL || some(2);
+  size_t other = any_trial_length();
+  *n = long_run ? trial->n : other;
+  *d_head = long_run ? other : trial->n;
+}
+
+static void check_scores(const kernel_trial *trial)
+{
+  size_t n, d_head;
+  draw_run(trial, &n, &d_head);
+  const float *q = trial_array(trial, ARRAY_X, d_head, any_kind());
+  const float *k = trial_array(trial, ARRAY_W, n * d_head, trial->kind);
+  float *scores = trial_array(trial, ARRAY_Y, n, NORMAL);
+  const float scale = 0.125f;
+  trial->kernel->scores(q, k, n, d_head, scale, scores);
+  for (size_t t = 0; t < n; t++) {
+    exact_sum expected = exact_dot(0, q, 1, k + t * d_head, 1, d_head);
+    expected.value *= (double)scale;
+    expected.magnitude *= (double)scale;
+    check_sum(trial, "scores", t, (double)scores[t], &expected, product_tolerance(d_head));
+  }
+}
+
+static void scores_are_the_scaled_products_of_a_query_with_keys(void **state)
+{
+  (void)state;
+  for_each_trial(check_scores);
+}
+
+static void check_weighted_sum(const kernel_trial *trial)
+{
+  size_t n, d_head;
+  draw_run(trial, &n, &d_head);
+  const float *weights = trial_array(trial, ARRAY_X, n, any_kind());
+  const float *v = trial_array(trial, ARRAY_W, n * d_head, trial->kind);
+  float *out = trial_array(trial, ARRAY_Y, d_head, any_kind()), *before = copy_floats(out, d_head);
+  trial->kernel->weighted_sum(weights, v, n, d_head, out);
+  for (size_t i = 0; i < d_head; i++) {
+    exact_sum expected = exact_dot((double)before[i], weights, 1, v + i, d_head, n);
+    check_sum(trial, "weighted_sum", i, (double)out[i], &expected, weighted_sum_tolerance(n));
+  }
+  free(before);
+}
+
+static void a_weighted_sum_of_values_is_added_to_what_was_there(void **state)
+{
+  (void)state;
+  for_each_trial(check_weighted_sum);
+}
+
+/* ---- Layer norm ---- */
+
+typedef struct norm_of {
+  const float *x, *weight, *bias;
+  double mean, scale, greatest; /* 1 / sqrt(variance + epsilon); the greatest magnitude */
+} norm_of;
+
+static norm_of exact_norm(const float *x, const float *weight, const float *bias, double epsilon, size_t n)
+{
+  norm_of norm = {.x = x, .weight = weight, .bias = bias};
+  double variance = 0;
+  for (size_t i = 0; i < n; i++) {
+    norm.mean += (double)x[i] / (double)n;
+    norm.greatest = fmax(norm.greatest, fabs((double)x[i]));
+  }
+  for (size_t i = 0; i < n; i++)
+    variance += ((double)x[i] - norm.mean) * ((double)x[i] - norm.mean) / (double)n;
+  norm.scale = 1 / sqrt(variance + epsilon);
+  return norm;
+}
+
+static void check_normed(const kernel_trial *trial, const norm_of *norm, const float *out)
+{
+  for (size_t i = 0; i < trial->n; i++) {
+    double weight = (double)norm->weight[i], bias = (double)norm->bias[i];
+    double expected = ((double)norm->x[i] - norm->mean) * norm->scale * weight + bias;
+    double limit = (1 + norm->greatest * norm->scale) * fabs(weight) + fabs(bias);
+    if (!(fabs((double)out[i] - expected) <= LAYER_NORM_TOLERANCE * limit + 0x1p-148))
+      wrong_element(trial, "layer_norm", i, (double)out[i], expected);
+  }
+}
+
+/* Into another array, and in place. */
+static void check_layer_norm(const kernel_trial *trial)
+{
+  const float epsilon = 1e-5f;
+  float *x = trial_array(trial, ARRAY_X, trial->n, trial->kind), *copy = copy_floats(x, trial->n);
+  const float *weight = trial_array(trial, ARRAY_W, trial->n, NORMAL);
+  const float *bias = trial_array(trial, ARRAY_B, trial->n, NORMAL);
+  float *out = trial_array(trial, ARRAY_Y, trial->n, NORMAL);
+  norm_of norm = exact_norm(copy, weight, bias, (double)epsilon, trial->n);
+  trial->kernel->layer_norm(x, weight, bias, epsilon, trial->n, out);
+  check_normed(trial, &norm, out);
+  trial->kernel->layer_norm(x, weight, bias, epsilon, trial->n, x);
+  check_same_bits(trial, "layer_norm in place", x, out, trial->n);
+  free(copy);
+}
+
+static void a_layer_norm_has_mean_0_and_variance_1_before_weight_and_bias(void **state)
+{
+  (void)state;
+  for_each_trial(check_layer_norm);
+}
+
+/* Far from zero the mean must be taken out before squares are summed. */
+static void check_distant_norm(const kernel_trial *trial)
+{
+  if (trial->kind != NORMAL)
+    return;
+  float *x = trial_array(trial, ARRAY_X, trial->n, NORMAL);
+  for (size_t i = 0; i < trial->n; i++)
+    x[i] += 1000.0f;
+  const float *weight = trial_array(trial, ARRAY_W, trial->n, NORMAL);
+  const float *bias = trial_array(trial, ARRAY_B, trial->n, NORMAL);
+  float *out = trial_array(trial, ARRAY_Y, trial->n, NORMAL);
+  norm_of norm = exact_norm(x, weight, bias, 1e-5, trial->n);
+  trial->kernel->layer_norm(x, weight, bias, 1e-5f, trial->n, out);
+  check_normed(trial, &norm, out);
+}
+
+static void so_it_has_for_values_far_from_zero(void **state)
+{
+  (void)state;
+  for_each_trial(check_distant_norm);
+}
+
+/* ---- The table ---- */
+
+static void the_table_in_use_is_that_of_this_processor(void **state)
+{
+  (void)state;
+  kernels expected;
+  kernels_for(cpu_features(), &expected);
+  assert_string_equal(kernels_in_use()->name, expected.name);
+  assert_memory_equal(kernels_in_use(), &expected, sizeof expected);
+}
+
+static void without_any_instruction_set_it_is_the_scalar_one(void **state)
+{
+  (void)state;
+  kernels found, expected;
+  kernels_for(0, &found);
+  kernels_scalar(&expected);
+  assert_string_equal(found.name, "scalar");
+  assert_memory_equal(&found, &expected, sizeof expected);
+}
+
+int main(void)
+{
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(rows_times_in_out_weights_are_right_and_the_same_bits_alone),
+      cmocka_unit_test(rows_times_out_in_weights_are_right_and_the_same_bits_alone),
+      cmocka_unit_test(what_is_not_finite_in_a_row_shows_in_all_of_it_and_in_no_other),
+      cmocka_unit_test(scores_are_the_scaled_products_of_a_query_with_keys),
+      cmocka_unit_test(a_weighted_sum_of_values_is_added_to_what_was_there),
+      cmocka_unit_test(a_layer_norm_has_mean_0_and_variance_1_before_weight_and_bias),
+      cmocka_unit_test(so_it_has_for_values_far_from_zero),
+      cmocka_unit_test(the_table_in_use_is_that_of_this_processor),
+      cmocka_unit_test(without_any_instruction_set_it_is_the_scalar_one),
+  };
+  return cmocka_run_group_tests(tests, begin_kernel_trials, end_kernel_trials);
 }

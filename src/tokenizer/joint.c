@@ -42,7 +42,7 @@ static bool were_apart(const vocabulary *v, uint32_t left, uint32_t left_until, 
       return false;
     /* Equal ranks are equal pairs, in x x x: the leftmost goes first. */
     uint32_t rank = touch ? pair_rank(&v->pairs, left, right) : NO_RANK;
-    if (rank < left_until && rank <= right_until && rank != NO_RANK)
+    if (rank < left_until && rank <= right_until)
       return false;
     if (left_made == MADE_BY_NONE && right_made == MADE_BY_NONE)
       return true;
@@ -66,20 +66,6 @@ static bool is_whole(const vocabulary *v, uint32_t place)
   return (v->flags[place] & FLAG_WHOLE) != 0;
 }
 
-static void find_shorter(vocabulary *v, uint32_t place)
-{
-  size_t size;
-  const char *bytes = vocabulary_bytes(v, place, &size);
-  uint32_t node = TRIE_ROOT;
-  v->shorter[place] = NO_TOKEN;
-  for (size_t i = 0; i + 1 < size; i++) {
-    node = trie_step(&v->names, node, (uint8_t)bytes[i]);
-    uint32_t token = v->names.tokens[node];
-    if (token != NO_TOKEN && is_whole(v, token))
-      v->shorter[place] = token;
-  }
-}
-
 void find_joints(vocabulary *v)
 {
   find_makers(v);
@@ -95,7 +81,4 @@ void find_joints(vocabulary *v)
         were_apart(v, m->left, (uint32_t)rank, m->right, (uint32_t)rank, false))
       v->flags[m->made] |= FLAG_WHOLE;
   }
-  for (size_t place = 0; place < v->n_tokens; place++)
-    if (is_whole(v, (uint32_t)place))
-      find_shorter(v, (uint32_t)place);
 }

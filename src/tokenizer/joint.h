@@ -19,8 +19,7 @@
 /* In made_by: the token is one from the start; or it is not orderly. */
 enum { MADE_BY_NONE = -1, MADE_UNSURELY = -2 };
 
-/* Fills v->made_by, marks the tokens that their own bytes are merged to (FLAG_WHOLE), and fills v->shorter: for
- * each of them, the longest of the others that it begins with. */
+/* Fills v->made_by, and marks the tokens that their own bytes are merged to (FLAG_WHOLE). */
 void find_joints(vocabulary *v);
 
 /* Whether two tokens stay apart when their bytes stand side by side. False also where it is not known. */

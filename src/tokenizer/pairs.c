@@ -23,7 +23,10 @@ gpt2_status pair_table_init(pair_table *t, const gpt2_allocator *allocator, size
 
 void pair_table_set(pair_table *t, uint32_t left, uint32_t right, uint32_t rank)
 {
-  *pair_slot_of(t, left, right) = (pair_slot){left, right, rank};
+  size_t at = pair_hash(t, left, right);
+  while (t->slots[at].rank != NO_RANK && (t->slots[at].left != left || t->slots[at].right != right))
+    at = (at + 1) & t->mask;
+  t->slots[at] = (pair_slot){left, right, rank};
 }
 
 void pair_table_free(pair_table *t, const gpt2_allocator *allocator)

@@ -7,7 +7,8 @@
 
 #include "base/memory.h"
 
-#define NO_RANK UINT32_MAX /* of a pair that is not merged */
+/* Of a pair that is not merged: all ones, so that it swallows any other rank in an `or`. */
+enum { NO_RANK = (1 << 25) - 1 };
 
 typedef struct pair_slot {
   uint32_t left, right; /* places */
@@ -31,22 +32,22 @@ void pair_table_set(pair_table *t, uint32_t left, uint32_t right, uint32_t rank)
 void pair_table_free(pair_table *t, const gpt2_allocator *allocator);
 
 /* In the header because encoding does little else. */
-static inline pair_slot *pair_slot_of(const pair_table *t, uint32_t left, uint32_t right)
+static inline size_t pair_hash(const pair_table *t, uint32_t left, uint32_t right)
 {
-  uint64_t key = (uint64_t)left << 32 | right;
-  size_t at = (size_t)(key * t->multiplier >> t->shift);
-  pair_slot *slot = &t->slots[at];
-  while (slot->rank != NO_RANK && (slot->left != left || slot->right != right)) {
-    at = (at + 1) & t->mask;
-    slot = &t->slots[at];
-  }
-  return slot;
+  return (size_t)(((uint64_t)left << 32 | right) * t->multiplier >> t->shift);
 }
 
-/* The pair's rank, or NO_RANK. */
+/* The pair's rank, or NO_RANK. What it finds cannot be foreseen, so no branch depends on it: only on
+ * whether another pair is in the way. */
 static inline uint32_t pair_rank(const pair_table *t, uint32_t left, uint32_t right)
 {
-  return pair_slot_of(t, left, right)->rank;
+  for (size_t at = pair_hash(t, left, right);; at = (at + 1) & t->mask) {
+    const pair_slot *slot = &t->slots[at];
+    uint32_t other = ((slot->left ^ left) | (slot->right ^ right)) != 0;
+    uint32_t rank = slot->rank | ((0u - other) & NO_RANK);
+    if (!(other & (slot->rank != NO_RANK)))
+      return rank;
+  }
 }
 
 #endif

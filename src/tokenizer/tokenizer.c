@@ -71,15 +71,15 @@ static gpt2_status encode_into(const tokenizer *t, const uint8_t *text, size_t s
                                gpt2_token *tokens, size_t capacity, size_t *n_tokens,
                                gpt2_error *error)
 {
-  word_encoder w;
-  gpt2_status status = word_encoder_init(&w, &t->vocabulary, size, error);
-  w.use_regex = t->use_regex;
-  w.add_prefix_space = t->add_prefix_space;
-  w.sink = (token_sink){.tokens = tokens, .capacity = capacity};
-  if (status == GPT2_OK && size > 0)
+  gpt2_status status = GPT2_OK;
+  word_encoder w = {.use_regex = t->use_regex,
+                    .add_prefix_space = t->add_prefix_space,
+                    .sink = {.tokens = tokens, .capacity = capacity}};
+  piece_init(&w.piece, &t->vocabulary);
+  if (size > 0)
     status = encode_stretch(t, &w, text, size, 0, flags, 0, error);
   *n_tokens = w.sink.n;
-  word_encoder_free(&w);
+  piece_free(&w.piece);
   return status;
 }
 

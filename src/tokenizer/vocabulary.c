@@ -145,8 +145,7 @@ gpt2_status vocabulary_set_merges(vocabulary *v, merge *merges, size_t n, gpt2_e
   for (size_t rank = 0; rank < n; rank++)
     pair_table_set(&v->pairs, merges[rank].left, merges[rank].right, (uint32_t)rank);
   v->made_by = allocate_array(v->allocator, v->n_tokens, sizeof *v->made_by);
-  v->shorter = allocate_array(v->allocator, v->n_tokens, sizeof *v->shorter);
-  if (!v->made_by || !v->shorter)
+  if (!v->made_by)
     return fail_memory(error, v->n_tokens * sizeof *v->made_by);
   find_joints(v);
   return GPT2_OK;
@@ -169,6 +168,5 @@ void vocabulary_free(vocabulary *v)
   release(v->allocator, v->merges);
   pair_table_free(&v->pairs, v->allocator);
   release(v->allocator, v->made_by);
-  release(v->allocator, v->shorter);
   trie_free(&v->names);
 }

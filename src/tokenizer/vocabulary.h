@@ -39,7 +39,6 @@ typedef struct vocabulary {
   merge *merges;    /* (n_merges) by rank */
   pair_table pairs; /* the rank of a pair of tokens */
   int32_t *made_by;  /* (n_tokens) the rank of the merge that makes a token, or what joint.h says */
-  uint32_t *shorter; /* (n_tokens) the longest token that this one begins with: see joint.h */
 } vocabulary;
 
 /* A token as a file names it. */

@@ -7,7 +7,7 @@
 
 #include "tokenizer/joint.h"
 
-enum { KEPT = 4 }; /* tokens at a window's end that the next window finds again */
+enum { KEPT = 2 }; /* tokens at a window's end that the next window finds again */
 
 /* Puts the piece's tokens before symbol `end` into the sink. */
 static void put_symbols(const piece *p, uint32_t end, token_sink *sink)
@@ -19,7 +19,7 @@ static void put_symbols(const piece *p, uint32_t end, token_sink *sink)
 /* The symbol where the next window should begin; 0 when the piece has too few tokens for that. */
 static uint32_t choose_cut(const piece *p)
 {
-  uint32_t cut = p->last;
+  uint32_t cut = p->previous[p->n];
   for (int i = 1; i < KEPT && cut > 0; i++)
     cut = p->previous[cut];
   return cut;
@@ -40,11 +40,12 @@ static gpt2_status encode_long_word(piece *p, const uint8_t *word, size_t size, 
 {
   const window_start beginning = {.at = 0, .n_sink = sink->n, .left = NO_TOKEN};
   window_start here = beginning, before = beginning;
+  size_t least_window = window;
   bool may_go_back = false;
   for (;;) {
     size_t n = size - here.at < window ? size - here.at : window;
     sink->n = here.n_sink;
-    gpt2_status status = piece_encode(p, word + here.at, n, offset + (int64_t)here.at, error);
+    gpt2_status status = piece_merge(p, word + here.at, n, offset + (int64_t)here.at, error);
     if (status != GPT2_OK)
       return status;
     if (here.left != NO_TOKEN && !stay_apart(p->vocabulary, here.left, p->symbol[0])) {
@@ -57,31 +58,40 @@ static gpt2_status encode_long_word(piece *p, const uint8_t *word, size_t size, 
       break;
     uint32_t cut = choose_cut(p);
     if (cut == 0) {
-      window *= 2;
+      least_window = window *= 4;
       continue;
     }
     put_symbols(p, cut, sink);
     before = here;
     here = (window_start){here.at + cut, sink->n, p->symbol[p->previous[cut]]};
     may_go_back = true;
+    window = window / 2 > least_window ? window / 2 : least_window;
   }
   put_symbols(p, p->n, sink);
   return GPT2_OK;
 }
 
+/* The token that is all of the word; NO_TOKEN: there is none, or merging has to find out. Of the words of ordinary
+ * text four in five are one token. */
+static uint32_t whole_token(const vocabulary *v, const uint8_t *word, size_t size)
+{
+  uint32_t token = vocabulary_word(v, (const char *)word, size);
+  bool sure = token != NO_TOKEN && (v->match_words || v->flags[token] & FLAG_WHOLE);
+  return sure ? token : NO_TOKEN;
+}
+
 gpt2_status encode_word(piece *p, const uint8_t *word, size_t size, size_t window, int64_t offset,
                         token_sink *sink, gpt2_error *error)
 {
-  const vocabulary *v = p->vocabulary;
-  uint32_t whole = v->match_words ? vocabulary_word(v, (const char *)word, size) : NO_TOKEN;
+  uint32_t whole = whole_token(p->vocabulary, word, size);
   if (whole != NO_TOKEN) {
-    put_token(sink, v->ids[whole]);
+    put_token(sink, p->vocabulary->ids[whole]);
     return GPT2_OK;
   }
   /* One unknown token may stand for a run of bytes of any size: such a run must not be cut. */
-  if (size > window && !v->fuse_unknown)
+  if (size > window && !p->vocabulary->fuse_unknown)
     return encode_long_word(p, word, size, window, offset, sink, error);
-  gpt2_status status = piece_encode(p, word, size, offset, error);
+  gpt2_status status = piece_merge(p, word, size, offset, error);
   if (status == GPT2_OK)
     put_symbols(p, p->n, sink);
   return status;

@@ -17,7 +17,7 @@
 
 #include <cmocka.h>
 
-enum { PATH_SIZE = 4096, MAX_ARGUMENTS = 64, TIME_LIMIT = 300 /* seconds */ };
+enum { PATH_SIZE = 4096, MAX_ARGUMENTS = 64, TIME_LIMIT = 120 /* seconds */ };
 
 /* A file that nobody else sees, with these bytes in it. */
 static int temporary_file(const char *bytes, size_t size)

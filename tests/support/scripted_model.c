@@ -23,7 +23,7 @@ enum { DEFAULT_N_CTX = 64, DEFAULT_CONFIDENCE = 8 };
 
 /* ---- What the script says ---- */
 
-static gpt2_token token_after(const script *script, int n)
+static gpt2_token token_after(const model_script *script, int n)
 {
   size_t i = (size_t)n - 1;
   if (script->text)
@@ -59,7 +59,7 @@ static float *filled(int n, float value)
 }
 
 /* wpe (n, n): the identity, and NaN where the script is broken. */
-static float *make_wpe(const script *script, int n)
+static float *make_wpe(const model_script *script, int n)
 {
   float *wpe = zeros(n * n);
   for (int p = 0; p < n; p++)
@@ -68,7 +68,7 @@ static float *make_wpe(const script *script, int n)
 }
 
 /* lm_head (n_vocab, n). */
-static float *make_lm_head(const script *script, int n_vocab, int n)
+static float *make_lm_head(const model_script *script, int n_vocab, int n)
 {
   float *lm_head = zeros(n_vocab * n), confidence = confidence_of(script->confidence);
   double normed = n / sqrt(n - 1.0); /* what the last layer norm makes of a unit vector's 1 */
@@ -79,7 +79,7 @@ static float *make_lm_head(const script *script, int n_vocab, int n)
 }
 
 /* The .safetensors file; *size is its size. The width and the number of positions are n. */
-static void *make_weights(const script *script, int n_vocab, int n, size_t *size)
+static void *make_weights(const model_script *script, int n_vocab, int n, size_t *size)
 {
   uint64_t v = (uint64_t)n_vocab, e = (uint64_t)n;
   float *wpe = make_wpe(script, n), *lm_head = make_lm_head(script, n_vocab, n);
@@ -120,7 +120,7 @@ static void *make_weights(const script *script, int n_vocab, int n, size_t *size
 
 /* ---- Words about them ---- */
 
-static char *make_config(const script *script, int n_vocab, int n)
+static char *make_config(const model_script *script, int n_vocab, int n)
 {
   char special[64], *config = malloc(512);
   assert_non_null(config);
@@ -128,7 +128,8 @@ static char *make_config(const script *script, int n_vocab, int n)
            END_TOKEN);
   int size = snprintf(config, 512,
                       "{\"model_type\":\"gpt2\",\"vocab_size\":%d,\"n_positions\":%d,\"n_embd\":%d,"
-                      "\"n_layer\":1,\"n_head\":1,\"n_inner\":1,\"tie_word_embeddings\":false,%s}",
+                      "\"n_layer\":1,\"n_head\":1,\"n_inner\":1,\"layer_norm_epsilon\":0,"
+                      "\"tie_word_embeddings\":false,%s}",
                       n_vocab, n, n, script->special ? script->special : special);
   assert_in_range(size, 1, 511);
   return config;
@@ -156,7 +157,7 @@ static void letter_of(int byte, char letter[3])
 }
 
 /* vocab.json */
-static char *make_vocabulary(const script *script)
+static char *make_vocabulary(const model_script *script)
 {
   json_t *vocabulary = json_object();
   char letter[3];
@@ -176,11 +177,11 @@ static char *make_vocabulary(const script *script)
 
 /* ---- The model ---- */
 
-scripted_model scripted_open(const script *script)
+scripted_model scripted_open(const model_script *script)
 {
   static const char no_merges[] = "#version: 0.2\n";
   int n_ctx = script->n_ctx ? script->n_ctx : DEFAULT_N_CTX;
-  int n_vocab = FIRST_OWN_TOKEN + (int)script->n_own + script->n_textless;
+  int n_vocab = FIRST_OWN_TOKEN + (int)script->n_own + script->n_more_rows;
   size_t weights_size;
   scripted_model scripted = {.n_vocab = n_vocab,
                              .n_ctx = n_ctx,
@@ -199,16 +200,15 @@ scripted_model scripted_open(const script *script)
   gpt2_load_options options = {.struct_size = sizeof options, .allocator = script->allocator};
   size_t n_blobs = script->has_no_tokenizer ? 2 : sizeof blobs / sizeof *blobs;
   must_have_succeeded(gpt2_load_memory(blobs, n_blobs, &options, &scripted.model, &error), &error);
-  must_have_succeeded(info_of(scripted.model).tokenizer_status == GPT2_OK ||
-                              script->has_no_tokenizer
-                          ? GPT2_OK
-                          : GPT2_ERR_NO_TOKENIZER,
-                      &error);
+  if (!script->has_no_tokenizer)
+    assert_string_equal(info_of(scripted.model).tokenizer_message, "");
+  scripted.context = open_context(scripted.model, 1);
   return scripted;
 }
 
 void scripted_close(scripted_model *scripted)
 {
+  gpt2_context_free(scripted->context);
   gpt2_model_free(scripted->model);
   free(scripted->config);
   free(scripted->weights);

@@ -16,32 +16,33 @@
 enum { END_TOKEN = 256, FIRST_OWN_TOKEN = 257 };
 
 /* All zero is a script that says END_TOKEN always. */
-typedef struct script {
+typedef struct model_script {
   const gpt2_token *tokens; /* (n_tokens) what follows 1, 2, 3 ... tokens; then END_TOKEN */
   size_t n_tokens;
   const char *text;             /* instead of `tokens`: the bytes of a string */
   const char *const *own_names; /* (n_own) more tokens, printable ASCII */
   size_t n_own;
-  int n_textless;          /* rows of the model after those that the tokenizer has no text for */
-  int n_ctx;               /* 0: 64 */
-  float confidence;        /* 0: 8; infinity: the logit overflows */
-  int broken_at;           /* the position from which on all logits are NaN; 0: none */
-  const char *special;     /* the config's token ids as JSON, such as "\"bos_token_id\":null" */
-  const char *tokenizer;   /* a tokenizer_config.json */
+  int n_more_rows;       /* than the tokenizer has tokens; below zero: fewer */
+  int n_ctx;             /* 0: 64 */
+  float confidence;      /* 0: 8; infinity: the logit overflows */
+  int broken_at;         /* the position from which on all logits are NaN; 0: none */
+  const char *special;   /* the config's token ids as JSON, such as "\"bos_token_id\":null" */
+  const char *tokenizer; /* a tokenizer_config.json */
   bool has_no_tokenizer;
   const gpt2_allocator *allocator;
-} script;
+} model_script;
 
 typedef struct scripted_model {
-  gpt2_model *model; /* a test that frees it sets it to NULL */
+  gpt2_model *model;     /* a test that frees these itself sets them to NULL */
+  gpt2_context *context; /* of one thread */
   int n_vocab, n_ctx;
   void *config, *weights, *vocabulary;
 } scripted_model;
 
 /* What fails fails the test. */
-scripted_model scripted_open(const script *script);
+scripted_model scripted_open(const model_script *script);
 
-/* Frees the model and its bytes, on which nothing may stand any more. */
+/* Frees context and model, and then the bytes, on which nothing may stand any more. */
 void scripted_close(scripted_model *scripted);
 
 /* What a token's log-probability is when the script says it. */

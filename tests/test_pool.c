@@ -1,0 +1,499 @@
+/* test_pool.c - the threads of a context run every tile once, whoever is busy, forked or refused. */
+#define _GNU_SOURCE
+#include "base/pool.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "support/counting_allocator.h"
+#include "support/expect.h"
+
+/* A hang is a failure, too: the alarm ends the program. */
+enum { HANG_SECONDS = 100 };
+
+/* ---- Threads that the system refuses: the linker puts this in pthread_create's way ---- */
+
+static int refused_thread; /* the number of the call that fails, from 1 on; 0: none */
+static int n_threads_asked;
+
+int __real_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *), void *data);
+int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *), void *data);
+
+int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *), void *data)
+{
+  return ++n_threads_asked == refused_thread ? EAGAIN : __real_pthread_create(thread, attributes, run, data);
+}
+
+static void nap(long milliseconds)
+{
+  nanosleep(&(struct timespec){.tv_nsec = milliseconds * 1000000}, NULL);
+}
+
+static int n_threads_of_process(void)
+{
+  int n = 0;
+  DIR *tasks = opendir("/proc/self/task");
+  assert_non_null(tasks);
+  for (struct dirent *entry = readdir(tasks); entry; entry = readdir(tasks))
+    n += entry->d_name[0] != '.';
+  closedir(tasks);
+  return n;
+}
+
+/* A thread that has been joined may be listed a moment longer. */
+static void expect_threads(int n)
+{
+  for (int i = 0; i < 1000 && n_threads_of_process() != n; i++)
+    nap(5);
+  assert_int_equal(n_threads_of_process(), n);
+}
+
+/* ---- Pools ---- */
+
+static pool *new_pool_for_host(int n_threads, gpt2_parallel_for parallel_for, void *user)
+{
+  gpt2_allocator allocator;
+  gpt2_error error = NO_ERROR_YET;
+  pool *p = NULL;
+  expect_success(allocator_read(&allocator, NULL, &error), &error);
+  expect_success(pool_new(&allocator, n_threads, parallel_for, user, &p, &error), &error);
+  expect_success(pool_start(p, &error), &error);
+  assert_int_equal(pool_threads(p), n_threads);
+  return p;
+}
+
+static pool *new_pool(int n_threads)
+{
+  return new_pool_for_host(n_threads, NULL, NULL);
+}
+
+/* ---- Every tile once, by a worker that does nothing else meanwhile ---- */
+
+enum { MOST_TILES = 1000, MOST_WORKERS = 32 };
+
+typedef struct tally {
+  int n_runs[MOST_TILES]; /* not atomic: nobody else runs the tile, and pool_run waits for it */
+  _Atomic bool working[MOST_WORKERS];
+  _Atomic int n_wrong;
+  int n_workers;
+} tally;
+
+static void count_tile(void *work, size_t tile, int worker)
+{
+  tally *t = work;
+  if (worker < 0 || worker >= t->n_workers || atomic_exchange(&t->working[worker], true)) {
+    atomic_fetch_add(&t->n_wrong, 1);
+    return;
+  }
+  t->n_runs[tile]++;
+  atomic_store(&t->working[worker], false);
+}
+
+static void check_job(pool *p, size_t n_tiles, int max_workers)
+{
+  static tally t;
+  memset(&t, 0, sizeof t);
+  t.n_workers = max_workers < pool_threads(p) ? max_workers : pool_threads(p);
+  pool_run(p, n_tiles, max_workers, count_tile, &t);
+  if (t.n_wrong > 0)
+    fail_msg("%d tiles were run by a worker that is not one of the %d or was busy", t.n_wrong, t.n_workers);
+  for (size_t tile = 0; tile < MOST_TILES; tile++)
+    if (t.n_runs[tile] != (tile < n_tiles))
+      fail_msg("tile %zu of %zu ran %d times, with %d workers", tile, n_tiles, t.n_runs[tile], t.n_workers);
+}
+
+static void check_jobs(pool *p)
+{
+  static const size_t sizes[] = {0, 1, 2, 3, 4, 7, 64, MOST_TILES};
+  for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
+    for (int max_workers = 1; max_workers <= 16; max_workers++)
+      check_job(p, sizes[i], max_workers);
+}
+
+static void every_tile_runs_once_on_any_number_of_threads(void **state)
+{
+  (void)state;
+  static const int counts[] = {1, 2, 3, 5, 8, 17};
+  for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
+    pool *p = new_pool(counts[i]);
+    check_jobs(p);
+    pool_free(p);
+  }
+}
+
+static void so_it_does_in_a_hundred_thousand_jobs_one_upon_another(void **state)
+{
+  (void)state;
+  pool *p = new_pool(2);
+  tally t = {.n_workers = 2};
+  for (int job = 0; job < 100000; job++)
+    pool_run(p, 1 + (size_t)job % 4, 2, count_tile, &t);
+  assert_int_equal(t.n_wrong, 0);
+  for (int tile = 0; tile < 4; tile++)
+    assert_int_equal(t.n_runs[tile], 25000 * (4 - tile));
+  pool_free(p);
+}
+
+/* ---- Several threads at once ---- */
+
+typedef struct meeting {
+  int n_expected;
+  _Atomic int n_arrived;
+} meeting;
+
+/* Ends when as many tiles as expected run at the same time. */
+static void meet(void *work, size_t tile, int worker)
+{
+  (void)tile, (void)worker;
+  meeting *m = work;
+  atomic_fetch_add(&m->n_arrived, 1);
+  while (atomic_load(&m->n_arrived) < m->n_expected)
+    sched_yield();
+}
+
+static void hold_meeting(pool *p, int n)
+{
+  meeting m = {.n_expected = n};
+  pool_run(p, (size_t)n, n, meet, &m);
+  assert_int_equal(m.n_arrived, n);
+}
+
+/* Were a thread late for good, a meeting would never end. */
+static void no_thread_misses_a_job_however_quickly_they_follow(void **state)
+{
+  (void)state;
+  for (int n = 2; n <= 4; n++) {
+    pool *p = new_pool(n);
+    for (int job = 0; job < 3000; job++) {
+      tally t = {.n_workers = n};
+      pool_run(p, 2, n, count_tile, &t); /* a short one, which some are late for */
+      hold_meeting(p, n);
+    }
+    pool_free(p);
+  }
+}
+
+static void threads_that_have_gone_to_sleep_wake_up_for_a_job(void **state)
+{
+  (void)state;
+  pool *p = new_pool(3);
+  for (int i = 0; i < 10; i++) {
+    nap(5);
+    hold_meeting(p, 3);
+  }
+  pool_free(p);
+}
+
+typedef struct slow_first {
+  size_t n_tiles;
+  _Atomic size_t n_others;
+} slow_first;
+
+static void run_slow_first(void *work, size_t tile, int worker)
+{
+  (void)worker;
+  slow_first *s = work;
+  if (tile > 0)
+    atomic_fetch_add(&s->n_others, 1);
+  while (tile == 0 && atomic_load(&s->n_others) < s->n_tiles - 1)
+    sched_yield();
+}
+
+static void a_slow_tile_does_not_hold_up_the_others(void **state)
+{
+  (void)state;
+  pool *p = new_pool(2);
+  for (int i = 0; i < 200; i++) {
+    slow_first s = {.n_tiles = 50};
+    pool_run(p, s.n_tiles, 2, run_slow_first, &s);
+    assert_int_equal(s.n_others, 49);
+  }
+  pool_free(p);
+}
+
+static double processor_seconds(void)
+{
+  struct timespec now;
+  assert_int_equal(clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now), 0);
+  return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+static void an_idle_pool_takes_no_processor_time(void **state)
+{
+  (void)state;
+  pool *p = new_pool(4);
+  hold_meeting(p, 4);
+  nap(50); /* until they sleep */
+  double before = processor_seconds();
+  nap(200);
+  assert_true(processor_seconds() - before < 0.1); /* one that spins takes 0.2 */
+  pool_free(p);
+}
+
+static void see_signals(void *work, size_t tile, int worker)
+{
+  sigset_t blocked;
+  meet(work, tile, worker);
+  pthread_sigmask(SIG_SETMASK, NULL, &blocked);
+  if ((worker > 0) != sigismember(&blocked, SIGINT))
+    atomic_store(&((meeting *)work)->n_arrived, -1);
+}
+
+static void signals_of_the_host_never_arrive_on_our_threads(void **state)
+{
+  (void)state;
+  pool *p = new_pool(3);
+  meeting m = {.n_expected = 3};
+  pool_run(p, 3, 3, see_signals, &m);
+  assert_int_equal(m.n_arrived, 3);
+  pool_free(p);
+}
+
+/* ---- The host's threads ---- */
+
+typedef struct host {
+  int n_calls;
+  int32_t n_last;
+} host;
+
+/* One after another, the last first: what a host may do. */
+static void backwards(int32_t n, void (*task)(int32_t index, void *data), void *data, void *user)
+{
+  host *h = user;
+  h->n_calls++;
+  h->n_last = n;
+  for (int32_t i = n; i-- > 0;)
+    task(i, data);
+}
+
+typedef struct host_task {
+  void (*task)(int32_t index, void *data);
+  void *data;
+  int32_t index;
+} host_task;
+
+static void *run_task(void *data)
+{
+  const host_task *t = data;
+  t->task(t->index, t->data);
+  return NULL;
+}
+
+static void at_once(int32_t n, void (*task)(int32_t index, void *data), void *data, void *user)
+{
+  pthread_t threads[MOST_WORKERS];
+  host_task tasks[MOST_WORKERS];
+  ((host *)user)->n_calls++;
+  assert_true(n <= MOST_WORKERS);
+  for (int32_t i = 0; i < n; i++) {
+    tasks[i] = (host_task){task, data, i};
+    assert_int_equal(pthread_create(&threads[i], NULL, run_task, &tasks[i]), 0);
+  }
+  for (int32_t i = 0; i < n; i++)
+    pthread_join(threads[i], NULL);
+}
+
+static void a_hosts_threads_run_every_tile_once_and_we_start_none(void **state)
+{
+  (void)state;
+  host h = {0};
+  int before = n_threads_of_process();
+  pool *p = new_pool_for_host(5, backwards, &h);
+  check_jobs(p);
+  assert_true(h.n_calls > 0);
+  expect_threads(before);
+  pool_free(p);
+}
+
+static void so_they_do_all_at_once(void **state)
+{
+  (void)state;
+  host h = {0};
+  pool *p = new_pool_for_host(3, at_once, &h);
+  for (int job = 0; job < 50; job++) {
+    check_job(p, 7, 3);
+    check_job(p, 64, 2);
+  }
+  assert_int_equal(h.n_calls, 100);
+  pool_free(p);
+}
+
+static void a_host_is_asked_for_no_more_workers_than_there_is_work_for(void **state)
+{
+  (void)state;
+  host h = {0};
+  pool *p = new_pool_for_host(8, backwards, &h);
+  check_job(p, 3, 100);
+  assert_int_equal(h.n_last, 3);
+  check_job(p, 100, 4);
+  assert_int_equal(h.n_last, 4);
+  check_job(p, 100, 100);
+  assert_int_equal(h.n_last, 8);
+  check_job(p, 1, 100); /* not worth asking */
+  check_job(p, 100, 1);
+  assert_int_equal(h.n_calls, 3);
+  pool_free(p);
+}
+
+/* ---- Failures ---- */
+
+static void a_refused_thread_is_named_and_the_pool_can_be_started_later(void **state)
+{
+  (void)state;
+  gpt2_allocator allocator;
+  gpt2_error error = NO_ERROR_YET;
+  assert_int_equal(allocator_read(&allocator, NULL, NULL), GPT2_OK);
+  int before = n_threads_of_process();
+  for (int refused = 1; refused <= 4; refused++) {
+    pool *p = NULL;
+    char words[64];
+    snprintf(words, sizeof words, "refused thread %d of 5", refused + 1);
+    assert_int_equal(pool_new(&allocator, 5, NULL, NULL, &p, NULL), GPT2_OK);
+    n_threads_asked = 0;
+    refused_thread = refused;
+    expect_failure(pool_start(p, &error), GPT2_ERR_SYSTEM, &error, "n_threads", words);
+    refused_thread = 0;
+    expect_threads(before);
+    assert_int_equal(pool_start(p, NULL), GPT2_OK);
+    hold_meeting(p, 5);
+    pool_free(p);
+  }
+}
+
+static void refused_memory_leaves_nothing_behind(void **state)
+{
+  (void)state;
+  counting_allocator counter = {0};
+  gpt2_allocator hooks = counting_hooks(&counter);
+  gpt2_error error = NO_ERROR_YET;
+  pool *p = NULL;
+  for (counter.refused = 1; counter.refused <= 2; counter.refused++) {
+    counter.n_calls = 0;
+    expect_failure(pool_new(&hooks, 3, NULL, NULL, &p, &error), GPT2_ERR_MEMORY, &error, "out of memory", NULL);
+    assert_null(p);
+    assert_int_equal(counter.n_live, 0);
+  }
+  counter.n_calls = 0;
+  assert_int_equal(pool_new(&hooks, 3, NULL, NULL, &p, &error), GPT2_OK);
+  pool_free(p);
+  assert_int_equal(counter.n_live, 0);
+}
+
+static void a_pool_may_be_freed_at_any_stage(void **state)
+{
+  (void)state;
+  gpt2_allocator allocator;
+  pool *p = NULL;
+  int before = n_threads_of_process();
+  pool_free(NULL);
+  assert_int_equal(allocator_read(&allocator, NULL, NULL), GPT2_OK);
+  assert_int_equal(pool_new(&allocator, 4, NULL, NULL, &p, NULL), GPT2_OK);
+  expect_threads(before); /* none until they are needed */
+  pool_free(p);
+  for (int i = 0; i < 50; i++)
+    pool_free(new_pool(4));
+  expect_threads(before);
+}
+
+/* ---- fork ---- */
+
+/* ThreadSanitizer refuses threads in the child of a process that has some. */
+#if !defined(__SANITIZE_THREAD__)
+
+/* Whether `use` comes to its end in a child of this process: status 0 within seconds. */
+static bool works_in_child(void (*use)(pool *p), pool *p)
+{
+  pid_t child = fork();
+  assert_true(child >= 0);
+  if (child == 0) {
+    alarm(20);
+    use(p);
+    _exit(0);
+  }
+  int status = -1;
+  assert_int_equal(waitpid(child, &status, 0), child);
+  return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+static void start_and_meet(pool *p)
+{
+  meeting m = {.n_expected = 3};
+  if (pool_start(p, NULL) != GPT2_OK)
+    _exit(1);
+  pool_run(p, 3, 3, meet, &m);
+  pool_free(p);
+}
+
+static void start_and_fork_again(pool *p)
+{
+  meeting m = {.n_expected = 3};
+  if (pool_start(p, NULL) != GPT2_OK)
+    _exit(1);
+  pool_run(p, 3, 3, meet, &m);
+  _exit(works_in_child(start_and_meet, p) ? 0 : 1);
+}
+
+static void the_child_of_a_fork_gets_threads_of_its_own(void **state)
+{
+  (void)state;
+  pool *p = new_pool(3);
+  hold_meeting(p, 3);
+  assert_true(works_in_child(start_and_meet, p));
+  nap(20); /* now they sleep */
+  assert_true(works_in_child(start_and_meet, p));
+  assert_true(works_in_child(start_and_fork_again, p));
+  hold_meeting(p, 3);
+  pool_free(p);
+}
+
+static void the_child_of_a_fork_can_free_a_pool_that_it_never_used(void **state)
+{
+  (void)state;
+  pool *p = new_pool(3);
+  assert_true(works_in_child(pool_free, p));
+  hold_meeting(p, 3);
+  nap(20);
+  assert_true(works_in_child(pool_free, p));
+  hold_meeting(p, 3);
+  pool_free(p);
+}
+
+#endif
+
+int main(void)
+{
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(every_tile_runs_once_on_any_number_of_threads),
+      cmocka_unit_test(so_it_does_in_a_hundred_thousand_jobs_one_upon_another),
+      cmocka_unit_test(no_thread_misses_a_job_however_quickly_they_follow),
+      cmocka_unit_test(threads_that_have_gone_to_sleep_wake_up_for_a_job),
+      cmocka_unit_test(a_slow_tile_does_not_hold_up_the_others),
+      cmocka_unit_test(an_idle_pool_takes_no_processor_time),
+      cmocka_unit_test(signals_of_the_host_never_arrive_on_our_threads),
+      cmocka_unit_test(a_hosts_threads_run_every_tile_once_and_we_start_none),
+      cmocka_unit_test(so_they_do_all_at_once),
+      cmocka_unit_test(a_host_is_asked_for_no_more_workers_than_there_is_work_for),
+      cmocka_unit_test(a_refused_thread_is_named_and_the_pool_can_be_started_later),
+      cmocka_unit_test(refused_memory_leaves_nothing_behind),
+      cmocka_unit_test(a_pool_may_be_freed_at_any_stage),
+#if !defined(__SANITIZE_THREAD__)
+      cmocka_unit_test(the_child_of_a_fork_gets_threads_of_its_own),
+      cmocka_unit_test(the_child_of_a_fork_can_free_a_pool_that_it_never_used),
+#endif
+  };
+  alarm(HANG_SECONDS);
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
