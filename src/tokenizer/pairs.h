@@ -7,16 +7,22 @@
 
 #include "base/memory.h"
 
-/* Of a pair that is not merged: all ones, so that it swallows any other rank in an `or`. */
-enum { NO_RANK = (1 << 25) - 1 };
+/* A slot of the table is one number: the places of both tokens, then the rank. */
+enum {
+  PLACE_BITS = 20,
+  RANK_BITS = 24,
+  MAX_TOKENS = (1 << PLACE_BITS) - 1,
+  NO_TOKEN = MAX_TOKENS, /* the place of none */
+  MAX_MERGES = 1 << RANK_BITS,
+  /* Of a pair that is not merged. Greater than any other rank, and all ones, so that it swallows
+   * them in an `or`. */
+  NO_RANK = 2 * MAX_MERGES - 1
+};
 
-typedef struct pair_slot {
-  uint32_t left, right; /* places */
-  uint32_t rank;        /* NO_RANK: the slot is empty */
-} pair_slot;
+#define NO_PAIR UINT64_MAX /* in an empty slot: neither token is one */
 
 typedef struct pair_table {
-  pair_slot *slots; /* (mask + 1) */
+  uint64_t *slots; /* (mask + 1) */
   size_t mask;
   int shift;
   uint64_t multiplier; /* see hash.h */
@@ -31,21 +37,29 @@ void pair_table_set(pair_table *t, uint32_t left, uint32_t right, uint32_t rank)
 
 void pair_table_free(pair_table *t, const gpt2_allocator *allocator);
 
-/* In the header because encoding does little else. */
-static inline size_t pair_hash(const pair_table *t, uint32_t left, uint32_t right)
+/* The rest is in the header because encoding does little else. */
+
+static inline uint64_t pair_of(uint32_t left, uint32_t right)
 {
-  return (size_t)(((uint64_t)left << 32 | right) * t->multiplier >> t->shift);
+  return (uint64_t)left << PLACE_BITS | right;
 }
 
-/* The pair's rank, or NO_RANK. What it finds cannot be foreseen, so no branch depends on it: only on
+/* The slot where a pair is, or would be if no other were in its way. */
+static inline size_t pair_slot(const pair_table *t, uint64_t pair)
+{
+  return (size_t)(pair * t->multiplier >> t->shift);
+}
+
+/* The pair's rank, or NO_RANK. Which it is cannot be foreseen, so no branch depends on it: only on
  * whether another pair is in the way. */
 static inline uint32_t pair_rank(const pair_table *t, uint32_t left, uint32_t right)
 {
-  for (size_t at = pair_hash(t, left, right);; at = (at + 1) & t->mask) {
-    const pair_slot *slot = &t->slots[at];
-    uint32_t other = ((slot->left ^ left) | (slot->right ^ right)) != 0;
-    uint32_t rank = slot->rank | ((0u - other) & NO_RANK);
-    if (!(other & (slot->rank != NO_RANK)))
+  uint64_t pair = pair_of(left, right);
+  for (size_t at = pair_slot(t, pair);; at = (at + 1) & t->mask) {
+    uint64_t slot = t->slots[at];
+    uint32_t is_other = slot >> RANK_BITS != pair;
+    uint32_t rank = (slot & (MAX_MERGES - 1)) | ((0u - is_other) & NO_RANK);
+    if (!(is_other & (slot != NO_PAIR)))
       return rank;
   }
 }

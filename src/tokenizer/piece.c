@@ -67,17 +67,16 @@ static inline int32_t least_of(const int32_t *keys)
   return least;
 }
 
-/* The rank of a key, with another place. */
-static int32_t key_at(int32_t key, uint32_t at)
+static int32_t make_key(uint32_t rank, uint32_t at)
 {
-  return (key & ~(TREE_FAN - 1)) | (int32_t)(at & (TREE_FAN - 1));
+  return (int32_t)(rank * TREE_FAN | (at & (TREE_FAN - 1)));
 }
 
 /* Sets the entry above a block. */
 static void renew(piece *p, int level, uint32_t block)
 {
   int32_t least = least_of(p->keys[level] + (size_t)block * TREE_FAN);
-  p->keys[level + 1][block] = key_at(least, block);
+  p->keys[level + 1][block] = make_key((uint32_t)least / TREE_FAN, block);
 }
 
 /* Builds the levels above the symbols' keys. */
@@ -128,8 +127,7 @@ static int32_t find_pair(const piece *p, uint32_t *at)
 /* The key of a symbol and the next one. */
 static int32_t pair_key(const piece *p, uint32_t left, uint32_t right)
 {
-  uint32_t rank = pair_rank(&p->vocabulary->pairs, p->symbol[left], p->symbol[right]);
-  return key_at((int32_t)(rank * TREE_FAN), left);
+  return make_key(pair_rank(&p->vocabulary->pairs, p->symbol[left], p->symbol[right]), left);
 }
 
 /* Makes a symbol of every byte, or of every run of bytes that one unknown token stands for. */
@@ -147,7 +145,8 @@ static gpt2_status load_symbols(piece *p, const uint8_t *bytes, int64_t offset, 
                   (long long)(offset + i));
     if (i > 0 && v->fuse_unknown && v->byte_unknown[bytes[i]] && v->byte_unknown[bytes[i - 1]])
       continue;
-    p->keys[0][last] = pair_key(p, last, i);
+    if (i > 0)
+      p->keys[0][last] = make_key(v->byte_ranks[bytes[last] << 8 | bytes[i]], last);
     p->next[last] = i;
     p->previous[i] = last;
     last = i;
@@ -175,7 +174,7 @@ static void merge_all(piece *p)
   uint32_t at;
   for (int32_t key = find_pair(p, &at); key < NO_KEY; key = find_pair(p, &at)) {
     uint32_t before = p->previous[at], right = p->next[at];
-    join(p, at, p->vocabulary->merges[key / TREE_FAN].made);
+    join(p, at, p->vocabulary->made[key / TREE_FAN]);
     keys[at] = pair_key(p, at, p->next[at]);
     keys[before] = pair_key(p, before, at);
     update_tree(p, before < p->n ? before : at, at, right);
@@ -189,7 +188,7 @@ static void merge_block(piece *p)
   int32_t *keys = p->keys[0];
   for (int32_t key = least_of(keys); key < NO_KEY;) {
     uint32_t at = (uint32_t)key & (TREE_FAN - 1), before = p->previous[at];
-    join(p, at, p->vocabulary->merges[key / TREE_FAN].made);
+    join(p, at, p->vocabulary->made[key / TREE_FAN]);
     int32_t others = least_of(keys);
     int32_t left_key = pair_key(p, before, at), right_key = pair_key(p, at, p->next[at]);
     keys[before] = left_key;

@@ -6,9 +6,7 @@
 #ifndef TOKENIZER_TRIE_H
 #define TOKENIZER_TRIE_H
 
-#include "base/memory.h"
-
-#define NO_TOKEN UINT32_MAX /* the place of none */
+#include "tokenizer/pairs.h"
 
 enum { TRIE_ROOT = 0, MAX_TRIE_NODES = 1 << 28 };
 

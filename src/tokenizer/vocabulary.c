@@ -135,6 +135,13 @@ const char *vocabulary_bytes(const vocabulary *v, uint32_t place, size_t *size)
 
 /* ---- Merges ---- */
 
+static void fill_byte_ranks(vocabulary *v)
+{
+  for (size_t pair = 0; pair < 256 * 256; pair++)
+    v->byte_ranks[pair] =
+        pair_rank(&v->pairs, v->byte_token[pair >> 8], v->byte_token[pair & 255]);
+}
+
 gpt2_status vocabulary_set_merges(vocabulary *v, merge *merges, size_t n, gpt2_error *error)
 {
   v->merges = merges;
@@ -144,9 +151,14 @@ gpt2_status vocabulary_set_merges(vocabulary *v, merge *merges, size_t n, gpt2_e
     return status;
   for (size_t rank = 0; rank < n; rank++)
     pair_table_set(&v->pairs, merges[rank].left, merges[rank].right, (uint32_t)rank);
+  v->made = allocate_array(v->allocator, n, sizeof *v->made);
+  v->byte_ranks = allocate_array(v->allocator, 256 * 256, sizeof *v->byte_ranks);
   v->made_by = allocate_array(v->allocator, v->n_tokens, sizeof *v->made_by);
-  if (!v->made_by)
-    return fail_memory(error, v->n_tokens * sizeof *v->made_by);
+  if (!v->made || !v->byte_ranks || !v->made_by)
+    return fail_memory(error, n * sizeof *v->made);
+  for (size_t rank = 0; rank < n; rank++)
+    v->made[rank] = merges[rank].made;
+  fill_byte_ranks(v);
   find_joints(v);
   return GPT2_OK;
 }
@@ -166,7 +178,9 @@ void vocabulary_free(vocabulary *v)
   release(v->allocator, v->bytes);
   release(v->allocator, v->flags);
   release(v->allocator, v->merges);
+  release(v->allocator, v->made);
   pair_table_free(&v->pairs, v->allocator);
+  release(v->allocator, v->byte_ranks);
   release(v->allocator, v->made_by);
   trie_free(&v->names);
 }

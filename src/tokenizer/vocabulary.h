@@ -10,8 +10,6 @@
 #include "tokenizer/pairs.h"
 #include "tokenizer/trie.h"
 
-enum { MAX_MERGES = 1 << 24 };
-
 /* Of a token's flags, beside the public ones: its own bytes are merged to it (joint.h). */
 enum { FLAG_WHOLE = 1 << 7 };
 
@@ -36,9 +34,11 @@ typedef struct vocabulary {
   bool match_words; /* a word that is a token is that token, whatever its merges */
 
   size_t n_merges;
-  merge *merges;    /* (n_merges) by rank */
-  pair_table pairs; /* the rank of a pair of tokens */
-  int32_t *made_by;  /* (n_tokens) the rank of the merge that makes a token, or what joint.h says */
+  merge *merges;        /* (n_merges) by rank */
+  uint32_t *made;       /* (n_merges) what each makes, once more: merging needs only this */
+  pair_table pairs;     /* the rank of a pair of tokens */
+  uint32_t *byte_ranks; /* (256, 256) the same for the tokens that bytes start as */
+  int32_t *made_by;     /* (n_tokens) the rank of the merge that makes a token, or what joint.h says */
 } vocabulary;
 
 /* A token as a file names it. */

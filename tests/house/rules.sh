@@ -60,6 +60,7 @@ check 'a function of the greatest length is allowed' accepts 'files have' $error
 check 'a long file is found' notices 'files have' $error "$(blank_lines 400)"
 check 'a missing opening comment is found' notices 'every file opens' src/base/new.c 'int x;'
 check 'a file that is not built is found' notices 'every file is in the build' src/base/new.c '/* new.c - x. */'
+check 'a test that is not run is found' notices 'every file is in the build' tests/test_new.c '/* test_new.c - x. */'
 check 'a missing guard is found' notices 'every header is guarded' src/base/new.h '/* new.h - x. */'
 check 'a tab is found' notices 'no line has tabs' $error '\tint x;'
 check 'a blank at the end of a line is found' notices 'no line has tabs' $error 'int x; '

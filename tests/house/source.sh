@@ -105,6 +105,10 @@ unbuilt() {
       *.c) grep -q "'${file#src/}'" src/meson.build || echo "$file is not in src/meson.build" ;;
     esac
   done
+  find tests -maxdepth 1 -name 'test_*.c' | sort | while read -r file; do
+    name=${file#tests/test_}
+    grep -q "^  '${name%.c}',\$" tests/meson.build || echo "$file is not in tests/meson.build"
+  done
 }
 
 unguarded() {
