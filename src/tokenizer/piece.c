@@ -1,10 +1,10 @@
 /* piece.c - a piece of text, and the tokens that its bytes are merged to.
  *
- * A tree finds the next pair. A key is a rank times 64, and in its low bits its place among its 64
- * neighbours: so the least of 64 keys is the lowest rank's, and of equal ones the first. Level 0 has
- * the keys of the pairs that each symbol makes with the next one; an entry of a higher level has the
- * least rank of 64 entries below it. The highest level is the first with at most 64 entries, so the
- * pieces that most words are have no higher level at all. */
+ * A tree finds the next pair. A key is the rank of the pair that a symbol makes with the next one,
+ * and in its low half the symbol: so the least key is that of the lowest rank, and of equal ranks the
+ * leftmost. Level 0 has the keys of all symbols, an entry of a higher level the least of 8 below it,
+ * the top the least of all. (So few, because 8 numbers just written are compared faster one by one
+ * than in vectors, which have to wait until they are in the cache.) */
 #include "tokenizer/piece.h"
 
 void piece_init(piece *p, const vocabulary *v)
@@ -21,74 +21,67 @@ void piece_free(piece *p)
 
 /* ---- Memory ---- */
 
-/* The entries that a level needs above n entries. */
+/* The entries above n entries. */
 static size_t n_above(size_t n)
 {
   return (n + TREE_FAN - 1) / TREE_FAN;
 }
 
-/* Makes room for n bytes. */
+/* Makes room for n bytes, and for the symbol that is no token. */
 static gpt2_status reserve(piece *p, size_t n, gpt2_error *error)
 {
   if (n < p->capacity)
     return GPT2_OK;
   if (n > UINT32_MAX - TREE_FAN)
     return fail(error, GPT2_ERR_LIMIT, NO_OFFSET, "text: a word of %zu bytes is too long", n);
-  size_t capacity = n_above(n + 1) * TREE_FAN, total = 3 * capacity, blocks = n_above(capacity);
+  size_t capacity = n_above(n + 1) * TREE_FAN, n_keys = 0, blocks = n_above(capacity);
   for (int level = 0; level < TREE_LEVELS; level++, blocks = n_above(blocks))
-    total += blocks * TREE_FAN;
+    n_keys += blocks * TREE_FAN;
+  size_t size = n_keys * sizeof(uint64_t) + 3 * capacity * sizeof(uint32_t);
   piece_free(p);
-  p->memory = allocate_array(p->vocabulary->allocator, total, sizeof *p->memory);
+  p->memory = allocate_zeroed(p->vocabulary->allocator, size);
   if (!p->memory)
-    return fail_memory(error, total * sizeof *p->memory);
+    return fail_memory(error, size);
   p->capacity = capacity;
-  p->symbol = p->memory;
-  p->next = p->symbol + capacity;
-  p->previous = p->next + capacity;
-  int32_t *keys = (int32_t *)(p->previous + capacity);
-  blocks = n_above(capacity);
-  for (int level = 0; level < TREE_LEVELS; level++, blocks = n_above(blocks)) {
-    p->keys[level] = keys;
-    keys += blocks * TREE_FAN;
-  }
+  p->keys[0] = p->memory;
+  for (int level = 1; level < TREE_LEVELS; level++, capacity = n_above(capacity) * TREE_FAN)
+    p->keys[level] = p->keys[level - 1] + capacity;
+  p->symbol = (uint32_t *)(p->memory + n_keys);
+  p->next = p->symbol + p->capacity;
+  p->previous = p->next + p->capacity;
   return GPT2_OK;
 }
 
 /* ---- The tree ---- */
 
-enum { NO_KEY = NO_RANK * TREE_FAN };
+#define NO_KEY ((uint64_t)NO_RANK << 32)
 
-/* The least of the 64 keys of a block. */
-static inline int32_t least_of(const int32_t *keys)
+static inline uint64_t make_key(uint32_t rank, uint32_t at)
 {
-  int32_t least = INT32_MAX;
-  for (int i = 0; i < TREE_FAN; i++)
-    least = keys[i] < least ? keys[i] : least;
-  return least;
+  return (uint64_t)rank << 32 | at;
 }
 
-static int32_t make_key(uint32_t rank, uint32_t at)
+static inline uint64_t lesser(uint64_t a, uint64_t b)
 {
-  return (int32_t)(rank * TREE_FAN | (at & (TREE_FAN - 1)));
+  return a < b ? a : b;
 }
 
-/* Sets the entry above a block. */
-static void renew(piece *p, int level, uint32_t block)
+/* Sets the entry above a block of 8. */
+static inline void renew(piece *p, int level, uint32_t block)
 {
-  int32_t least = least_of(p->keys[level] + (size_t)block * TREE_FAN);
-  p->keys[level + 1][block] = make_key((uint32_t)least / TREE_FAN, block);
+  const uint64_t *k = p->keys[level] + (size_t)block * TREE_FAN;
+  p->keys[level + 1][block] = lesser(lesser(lesser(k[0], k[1]), lesser(k[2], k[3])),
+                                     lesser(lesser(k[4], k[5]), lesser(k[6], k[7])));
 }
 
 /* Builds the levels above the symbols' keys. */
 static void build_tree(piece *p)
 {
   size_t n = p->n;
-  for (p->top = 0;; p->top++) {
+  for (p->top = 0; n > 1 || p->top == 0; p->top++) {
     size_t blocks = n_above(n);
     for (size_t i = n; i < blocks * TREE_FAN; i++)
       p->keys[p->top][i] = NO_KEY;
-    if (blocks == 1)
-      return;
     for (size_t block = 0; block < blocks; block++)
       renew(p, p->top, (uint32_t)block);
     n = blocks;
@@ -110,25 +103,7 @@ static void update_tree(piece *p, uint32_t before, uint32_t at, uint32_t right)
   }
 }
 
-/* The key of the next pair, and at which symbol it begins. */
-static int32_t find_pair(const piece *p, uint32_t *at)
-{
-  int32_t least = 0;
-  *at = 0;
-  for (int level = p->top; level >= 0; level--) {
-    least = least_of(p->keys[level] + (size_t)*at * TREE_FAN);
-    *at = *at * TREE_FAN + ((uint32_t)least & (TREE_FAN - 1));
-  }
-  return least;
-}
-
 /* ---- Merging ---- */
-
-/* The key of a symbol and the next one. */
-static int32_t pair_key(const piece *p, uint32_t left, uint32_t right)
-{
-  return make_key(pair_rank(&p->vocabulary->pairs, p->symbol[left], p->symbol[right]), left);
-}
 
 /* Makes a symbol of every byte, or of every run of bytes that one unknown token stands for. */
 static gpt2_status load_symbols(piece *p, const uint8_t *bytes, int64_t offset, gpt2_error *error)
@@ -156,46 +131,23 @@ static gpt2_status load_symbols(piece *p, const uint8_t *bytes, int64_t offset, 
   return GPT2_OK;
 }
 
-/* Puts a symbol and the next one together as `made`; the keys of the pairs that this ends become
- * NO_KEY, those of the pairs that it begins are left to the caller. */
-static inline void join(piece *p, uint32_t at, uint32_t made)
+/* The key of a symbol and the next one. */
+static inline uint64_t pair_key(const piece *p, uint32_t left, uint32_t right)
 {
-  uint32_t right = p->next[at], after = p->next[right];
-  p->symbol[at] = made;
+  return make_key(pair_rank(&p->vocabulary->pairs, p->symbol[left], p->symbol[right]), left);
+}
+
+/* Merges a symbol with the next one. */
+static inline void merge_at(piece *p, uint32_t at, uint32_t rank)
+{
+  uint32_t before = p->previous[at], right = p->next[at], after = p->next[right];
+  p->symbol[at] = p->vocabulary->made[rank];
   p->next[at] = after;
   p->previous[after] = at;
-  p->keys[0][p->previous[at]] = p->keys[0][at] = p->keys[0][right] = NO_KEY;
-}
-
-/* Merges all that can be, in a piece of any size. */
-static void merge_all(piece *p)
-{
-  int32_t *keys = p->keys[0];
-  uint32_t at;
-  for (int32_t key = find_pair(p, &at); key < NO_KEY; key = find_pair(p, &at)) {
-    uint32_t before = p->previous[at], right = p->next[at];
-    join(p, at, p->vocabulary->made[key / TREE_FAN]);
-    keys[at] = pair_key(p, at, p->next[at]);
-    keys[before] = pair_key(p, before, at);
-    update_tree(p, before < p->n ? before : at, at, right);
-  }
-}
-
-/* The same for a single block of keys. While the ranks of the new pairs are on their way from memory,
- * the least of the other keys is found. */
-static void merge_block(piece *p)
-{
-  int32_t *keys = p->keys[0];
-  for (int32_t key = least_of(keys); key < NO_KEY;) {
-    uint32_t at = (uint32_t)key & (TREE_FAN - 1), before = p->previous[at];
-    join(p, at, p->vocabulary->made[key / TREE_FAN]);
-    int32_t others = least_of(keys);
-    int32_t left_key = pair_key(p, before, at), right_key = pair_key(p, at, p->next[at]);
-    keys[before] = left_key;
-    keys[at] = right_key;
-    key = left_key < right_key ? left_key : right_key;
-    key = others < key ? others : key;
-  }
+  p->keys[0][right] = NO_KEY;
+  p->keys[0][at] = pair_key(p, at, after);
+  p->keys[0][before] = pair_key(p, before, at);
+  update_tree(p, before < p->n ? before : at, at, right);
 }
 
 gpt2_status piece_merge(piece *p, const uint8_t *bytes, size_t n, int64_t offset,
@@ -209,9 +161,7 @@ gpt2_status piece_merge(piece *p, const uint8_t *bytes, size_t n, int64_t offset
   if (status != GPT2_OK)
     return status;
   build_tree(p);
-  if (p->top == 0)
-    merge_block(p);
-  else
-    merge_all(p);
+  for (uint64_t key = p->keys[p->top][0]; key < NO_KEY; key = p->keys[p->top][0])
+    merge_at(p, (uint32_t)key, (uint32_t)(key >> 32));
   return GPT2_OK;
 }

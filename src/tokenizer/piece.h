@@ -11,20 +11,20 @@
 
 /* The tree that finds the next pair (piece.c): entries below each entry, and levels enough for 2^32
  * bytes. */
-enum { TREE_FAN = 64, TREE_LEVELS = 6 };
+enum { TREE_FAN = 8, TREE_LEVELS = 12 };
 
 /* The tokens are a list of symbols, each known by the byte at which it begins. Before the first and
  * after the last one stands symbol n, which is no token. */
 typedef struct piece {
   const vocabulary *vocabulary;
-  uint32_t n;                 /* bytes */
-  size_t capacity;            /* symbols that there is room for */
-  uint32_t *memory;           /* holds all that follows */
-  uint32_t *symbol;           /* (capacity) the place of the token that begins here */
-  uint32_t *next;             /* (capacity) the symbol after this one */
-  uint32_t *previous;         /* (capacity) the symbol before this one */
-  int32_t *keys[TREE_LEVELS]; /* the tree */
-  int top;                    /* its highest level */
+  uint32_t n;                  /* bytes */
+  size_t capacity;             /* symbols that there is room for */
+  uint64_t *memory;            /* holds all that follows */
+  uint64_t *keys[TREE_LEVELS]; /* the tree */
+  int top;                     /* its level of one entry */
+  uint32_t *symbol;            /* (capacity) the place of the token that begins here */
+  uint32_t *next;              /* (capacity) the symbol after this one */
+  uint32_t *previous;          /* (capacity) the symbol before this one */
 } piece;
 
 /* Cannot fail: memory is taken when it is first needed. */
