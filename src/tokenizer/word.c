@@ -25,47 +25,46 @@ static uint32_t choose_cut(const piece *p)
   return cut;
 }
 
-/* Where a window begins, and what was before it. */
-typedef struct window_start {
+/* A window of a word: where it begins, what was before it, and how much is encoded from there. */
+typedef struct word_window {
   size_t at;     /* in the word */
   size_t n_sink; /* tokens in the sink */
   uint32_t left; /* the token before it, or NO_TOKEN */
-} window_start;
+  size_t size;
+} word_window;
 
-/* A window that is too small, or begins at an unproven joint, is tried again with twice the size, from the
- * start of the one before it; if even that start is in doubt, the word is encoded whole. So the work stays
- * in proportion, and the result is exact for any vocabulary. */
-static gpt2_status encode_long_word(piece *p, const uint8_t *word, size_t size, size_t window,
+/* A window that has too few tokens, or whose joint with the next one is unproven, is tried again,
+ * larger. If that changes its own beginning, so that the joint there is unproven, the word is encoded
+ * whole. So the work stays in proportion, and the result exact for any vocabulary. */
+static gpt2_status encode_long_word(piece *p, const uint8_t *word, size_t size, size_t window_size,
                                     int64_t offset, token_sink *sink, gpt2_error *error)
 {
-  const window_start beginning = {.at = 0, .n_sink = sink->n, .left = NO_TOKEN};
-  window_start here = beginning, before = beginning;
-  size_t least_window = window;
-  bool may_go_back = false;
-  for (;;) {
-    size_t n = size - here.at < window ? size - here.at : window;
-    sink->n = here.n_sink;
-    gpt2_status status = piece_merge(p, word + here.at, n, offset + (int64_t)here.at, error);
+  const word_window all = {.n_sink = sink->n, .left = NO_TOKEN, .size = size};
+  word_window window = all, before;
+  bool has_before = false;
+  for (window.size = window_size;;) {
+    size_t n = size - window.at < window.size ? size - window.at : window.size;
+    sink->n = window.n_sink;
+    gpt2_status status = piece_merge(p, word + window.at, n, offset + (int64_t)window.at, error);
     if (status != GPT2_OK)
       return status;
-    if (here.left != NO_TOKEN && !stay_apart(p->vocabulary, here.left, p->symbol[0])) {
-      window = may_go_back ? 2 * window : size;
-      here = may_go_back ? before : beginning;
-      may_go_back = false;
+    if (window.left != NO_TOKEN && !stay_apart(p->vocabulary, window.left, p->symbol[0])) {
+      window = has_before ? before : all;
+      window.size *= 2;
+      has_before = false;
       continue;
     }
-    if (here.at + n == size)
+    if (window.at + n == size)
       break;
     uint32_t cut = choose_cut(p);
     if (cut == 0) {
-      least_window = window *= 4;
+      window_size = window.size *= 4;
       continue;
     }
     put_symbols(p, cut, sink);
-    before = here;
-    here = (window_start){here.at + cut, sink->n, p->symbol[p->previous[cut]]};
-    may_go_back = true;
-    window = window / 2 > least_window ? window / 2 : least_window;
+    before = window;
+    has_before = true;
+    window = (word_window){window.at + cut, sink->n, p->symbol[p->previous[cut]], window_size};
   }
   put_symbols(p, p->n, sink);
   return GPT2_OK;
