@@ -301,6 +301,28 @@ static void the_table_in_use_is_that_of_this_processor(void **state)
   assert_memory_equal(kernels_in_use(), &expected, sizeof expected);
 }
 
+/* The sets that are the scalar source compiled anew promise more than a tolerance. */
+static void check_scalar_bits(const kernel_trial *trial)
+{
+  kernels scalar;
+  kernels_scalar(&scalar);
+  for (int out_in = 0; out_in <= 1; out_in++) {
+    few_rows p = draw_product(trial, out_in);
+    size_t n = span(p.n_rows, p.y_stride, p.n_out);
+    float *y = trial_array(trial, ARRAY_Y, n, any_kind()), *expected = copy_floats(y, n);
+    multiply(trial->kernel, &p, 0, p.n_rows, y);
+    multiply(&scalar, &p, 0, p.n_rows, expected);
+    check_same_bits(trial, entry_of(&p), y, expected, n);
+    free(expected);
+  }
+}
+
+static void every_set_gives_the_bits_of_the_scalar_one(void **state)
+{
+  (void)state;
+  for_each_trial(check_scalar_bits);
+}
+
 static void without_any_instruction_set_it_is_the_scalar_one(void **state)
 {
   (void)state;
@@ -321,6 +343,7 @@ int main(void)
       cmocka_unit_test(a_weighted_sum_of_values_is_added_to_what_was_there),
       cmocka_unit_test(a_layer_norm_has_mean_0_and_variance_1_before_weight_and_bias),
       cmocka_unit_test(so_it_has_for_values_far_from_zero),
+      cmocka_unit_test(every_set_gives_the_bits_of_the_scalar_one),
       cmocka_unit_test(the_table_in_use_is_that_of_this_processor),
       cmocka_unit_test(without_any_instruction_set_it_is_the_scalar_one),
   };

@@ -22,10 +22,12 @@ static uint32_t hardware_features(void)
   uint32_t features = 0;
 #if defined(__x86_64__)
   __builtin_cpu_init(); /* asks the operating system, too, whether it saves the registers */
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c"))
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+      __builtin_cpu_supports("f16c"))
     features |= CPU_AVX2;
-  if ((features & CPU_AVX2) && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-      __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq"))
+  if ((features & CPU_AVX2) && __builtin_cpu_supports("avx512f") &&
+      __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
+      __builtin_cpu_supports("avx512dq"))
     features |= CPU_AVX512;
   if ((features & CPU_AVX512) && __builtin_cpu_supports("avx512vnni"))
     features |= CPU_AVX512_VNNI;
@@ -55,7 +57,8 @@ uint32_t cpu_features(void)
 
 /* ---- Cores ---- */
 
-/* The text of a small file of the kernel's, without a final newline; false when it cannot be read. */
+/* The text of a small file of the kernel's, without a final newline; false when it cannot be read.
+ */
 static bool read_line(const char *path, char *text, size_t capacity)
 {
   int descriptor = open(path, O_RDONLY | O_CLOEXEC);
@@ -70,8 +73,8 @@ static bool read_line(const char *path, char *text, size_t capacity)
   return true;
 }
 
-/* Whether `cpu` is the first of those allowed that share its core: hyper-threads of a core share its multiplier
- * and count once. Without topology in /sys every processor counts. */
+/* Whether `cpu` is the first of those allowed that share its core: hyper-threads of a core share
+ * its multiplier and count once. Without topology in /sys every processor counts. */
 static bool first_of_its_core(int cpu, const cpu_set_t *allowed)
 {
   char path[96], text[256];
@@ -109,8 +112,8 @@ static int allowed_cores(void)
   return cores > 0 ? cores : 1;
 }
 
-/* Processors' worth of time in a "quota period" line (cgroup v2, cpu.max; "max" is no limit), rounded up; 0: no
- * limit. */
+/* Processors' worth of time in a "quota period" line (cgroup v2, cpu.max; "max" is no limit),
+ * rounded up; 0: no limit. */
 static int quota_cores(const char *text)
 {
   char *end;

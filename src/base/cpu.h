@@ -5,17 +5,18 @@
 #include <stdint.h>
 
 enum {
-  CPU_AVX2 = 1 << 0,        /* AVX2, FMA and F16C */
-  CPU_AVX512 = 1 << 1,      /* AVX-512 F, BW, VL and DQ */
+  CPU_AVX2 = 1 << 0,   /* AVX2, FMA and F16C */
+  CPU_AVX512 = 1 << 1, /* AVX-512 F, BW, VL and DQ */
   CPU_AVX512_VNNI = 1 << 2,
   CPU_AVX512_BF16 = 1 << 3
 };
 
-/* CPU_... bits, found once. The environment variable GPT2_CPU (scalar, avx2 or avx512) masks those above it. */
+/* CPU_... bits, found once. The environment variable GPT2_CPU (scalar, avx2 or avx512) masks those
+ * above it. */
 uint32_t cpu_features(void);
 
-/* Physical cores that this process may run on: by its affinity mask, and by its cgroup's quota, rounded up. At
- * least 1. Read anew at every call. */
+/* Physical cores that this process may run on: by its affinity mask, and by its cgroup's quota,
+ * rounded up. At least 1. Read anew at every call. */
 int cpu_cores(void);
 
 #endif

@@ -8,7 +8,8 @@
 
 #include "base/utf8.h"
 
-/* Replaces, in place, what would garble a terminal or a log; a character that the buffer's end cut goes too. */
+/* Replaces, in place, what would garble a terminal or a log; a character that the buffer's end cut
+ * goes too. */
 static void make_printable(char *text)
 {
   size_t left = strlen(text);
@@ -96,11 +97,13 @@ gpt2_status struct_read(void *known, size_t known_size, const void *given, const
   uint32_t size;
   memcpy(&size, given, sizeof size);
   if (size < sizeof size)
-    return fail(error, GPT2_ERR_ARGUMENT, NO_OFFSET, "%s: struct_size is %u; set it to sizeof", name, size);
+    return fail(error, GPT2_ERR_ARGUMENT, NO_OFFSET, "%s: struct_size is %u; set it to sizeof",
+                name, size);
   if (size > known_size && !is_zero((const uint8_t *)given + known_size, size - known_size))
-    return fail(error, GPT2_ERR_UNSUPPORTED, NO_OFFSET,
-                "%s: struct_size is %u and fields beyond %zu are set, which this version does not know",
-                name, size, known_size);
+    return fail(
+        error, GPT2_ERR_UNSUPPORTED, NO_OFFSET,
+        "%s: struct_size is %u and fields beyond %zu are set, which this version does not know",
+        name, size, known_size);
   memcpy(known, given, size < known_size ? size : known_size);
   return GPT2_OK;
 }
@@ -113,7 +116,8 @@ gpt2_status struct_write(void *given, const void *known, size_t known_size, cons
   uint32_t size;
   memcpy(&size, given, sizeof size);
   if (size < sizeof size)
-    return fail(error, GPT2_ERR_ARGUMENT, NO_OFFSET, "%s: struct_size is %u; set it to sizeof", name, size);
+    return fail(error, GPT2_ERR_ARGUMENT, NO_OFFSET, "%s: struct_size is %u; set it to sizeof",
+                name, size);
   memcpy((uint8_t *)given + sizeof size, (const uint8_t *)known + sizeof size,
          (size < known_size ? size : known_size) - sizeof size);
   if (size > known_size)
@@ -124,8 +128,8 @@ gpt2_status struct_write(void *given, const void *known, size_t known_size, cons
 const char *gpt2_status_name(gpt2_status status)
 {
   switch (status) {
-#define STATUS_NAME(name, value, sentence) \
-  case value: \
+#define STATUS_NAME(name, value, sentence)                                                         \
+  case value:                                                                                      \
     return "GPT2_" #name;
     GPT2_STATUS_MAP(STATUS_NAME)
 #undef STATUS_NAME
@@ -137,8 +141,8 @@ const char *gpt2_status_name(gpt2_status status)
 const char *gpt2_status_text(gpt2_status status)
 {
   switch (status) {
-#define STATUS_TEXT(name, value, sentence) \
-  case value: \
+#define STATUS_TEXT(name, value, sentence)                                                         \
+  case value:                                                                                      \
     return sentence;
     GPT2_STATUS_MAP(STATUS_TEXT)
 #undef STATUS_TEXT

@@ -17,7 +17,8 @@ static void malloc_release(void *memory, void *user)
   free(memory);
 }
 
-gpt2_status allocator_read(gpt2_allocator *allocator, const gpt2_allocator *given, gpt2_error *error)
+gpt2_status allocator_read(gpt2_allocator *allocator, const gpt2_allocator *given,
+                           gpt2_error *error)
 {
   gpt2_status status = struct_read(allocator, sizeof *allocator, given, "allocator", error);
   if (status != GPT2_OK)

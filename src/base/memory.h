@@ -1,4 +1,5 @@
-/* memory.h - every allocation of the library: through the hooks given at load, with sizes that cannot wrap. */
+/* memory.h - every allocation of the library: through the hooks given at load, with sizes that
+ * cannot wrap. */
 #ifndef BASE_MEMORY_H
 #define BASE_MEMORY_H
 
@@ -12,10 +13,11 @@
 enum { MEMORY_ALIGNMENT = 64 };
 
 /* Reads a caller's hooks; NULL gives malloc's. */
-gpt2_status allocator_read(gpt2_allocator *allocator, const gpt2_allocator *given, gpt2_error *error);
+gpt2_status allocator_read(gpt2_allocator *allocator, const gpt2_allocator *given,
+                           gpt2_error *error);
 
-/* Memory aligned to MEMORY_ALIGNMENT; NULL when it is refused. A size of 0 gets one byte, so that NULL always
- * means failure. */
+/* Memory aligned to MEMORY_ALIGNMENT; NULL when it is refused. A size of 0 gets one byte, so that
+ * NULL always means failure. */
 void *allocate(const gpt2_allocator *allocator, size_t size);
 void *allocate_zeroed(const gpt2_allocator *allocator, size_t size);
 

@@ -1,10 +1,11 @@
 /* pool.c - the threads of a context.
  *
- * A job is announced by one atomic word, the ticket: the job's number in the upper half, the next unclaimed tile in
- * the lower. A worker claims a tile by a compare-and-swap of the whole word, so one that wakes up late can never
- * take a tile of a job that it has not read: if the job has changed, the swap fails. Only finished tiles are
- * counted; nobody waits for a worker that claimed none. Workers spin a little for the next job and then sleep, so
- * that the products of a token follow each other in about a microsecond and an idle context costs nothing. */
+ * A job is announced by one atomic word, the ticket: the job's number in the upper half, the next
+ * unclaimed tile in the lower. A worker claims a tile by a compare-and-swap of the whole word, so
+ * one that wakes up late can never take a tile of a job that it has not read: if the job has
+ * changed, the swap fails. Only finished tiles are counted; nobody waits for a worker that claimed
+ * none. Workers spin a little for the next job and then sleep, so that the products of a token
+ * follow each other in about a microsecond and an idle context costs nothing. */
 #define _GNU_SOURCE
 #include "base/pool.h"
 
@@ -25,7 +26,8 @@
 /* Rounds of a spin before sleeping; with a pause instruction each, some 20 to 100 microseconds. */
 enum { SPIN_ROUNDS = 2000 };
 
-/* BLAS kernels keep their buffers on the heap; ours need little. Small enough for hosts that limit memory. */
+/* BLAS kernels keep their buffers on the heap; ours need little. Small enough for hosts that limit
+ * memory. */
 enum { STACK_SIZE = 512 << 10 };
 
 typedef struct worker {
@@ -40,11 +42,11 @@ struct pool {
   gpt2_parallel_for parallel_for; /* the host's threads, or NULL */
   void *user;
 
-  worker *workers;       /* (n_threads - 1) */
-  int n_running;         /* how many of them have a thread */
-  int spin_rounds;       /* 0 when there are more workers than cores */
-  uint8_t *fork_page;    /* its first byte is 1, and 0 in a child of the process that wrote it */
-  pid_t owner;           /* the same where the kernel cannot wipe a page; else 0 */
+  worker *workers;    /* (n_threads - 1) */
+  int n_running;      /* how many of them have a thread */
+  int spin_rounds;    /* 0 when there are more workers than cores */
+  uint8_t *fork_page; /* its first byte is 1, and 0 in a child of the process that wrote it */
+  pid_t owner;        /* the same where the kernel cannot wipe a page; else 0 */
 
   _Atomic uint64_t ticket;
   _Atomic(tile_function) function; /* the job: written only while the ticket is closed */
@@ -53,9 +55,9 @@ struct pool {
   _Atomic int max_workers;
   _Atomic size_t n_done;
 
-  pthread_mutex_t mutex;     /* guards only the going to sleep */
-  pthread_cond_t announced;  /* workers wait here for a job */
-  pthread_cond_t finished;   /* the caller waits here for the last tile */
+  pthread_mutex_t mutex;    /* guards only the going to sleep */
+  pthread_cond_t announced; /* workers wait here for a job */
+  pthread_cond_t finished;  /* the caller waits here for the last tile */
   _Atomic int n_asleep;
   _Atomic bool caller_asleep;
   _Atomic bool stopping;
@@ -90,7 +92,8 @@ static void tile_done(pool *p, size_t n_tiles)
   }
 }
 
-/* Claims and runs tiles of the job that `ticket` announced until none is left or another job has begun. */
+/* Claims and runs tiles of the job that `ticket` announced until none is left or another job has
+ * begun. */
 static void run_tiles(pool *p, uint32_t job, int index)
 {
   for (;;) {
@@ -99,7 +102,8 @@ static void run_tiles(pool *p, uint32_t job, int index)
     tile_function function = atomic_load(&p->function);
     void *work = atomic_load(&p->work);
     size_t n_tiles = atomic_load(&p->n_tiles);
-    if (job_of(ticket) != job || tile == CLOSED || tile >= n_tiles || index >= atomic_load(&p->max_workers))
+    if (job_of(ticket) != job || tile == CLOSED || tile >= n_tiles ||
+        index >= atomic_load(&p->max_workers))
       return;
     if (!atomic_compare_exchange_weak(&p->ticket, &ticket, ticket_of(job, tile + 1)))
       continue;
@@ -108,8 +112,9 @@ static void run_tiles(pool *p, uint32_t job, int index)
   }
 }
 
-/* Whether the pool stops, or a job other than *job has been announced, whose number is then put there. A job that is
- * still being written is no news yet: who took its number now would believe to have served it. */
+/* Whether the pool stops, or a job other than *job has been announced, whose number is then put
+ * there. A job that is still being written is no news yet: who took its number now would believe to
+ * have served it. */
 static bool has_news(pool *p, uint32_t *job)
 {
   uint64_t ticket = atomic_load(&p->ticket);
@@ -162,7 +167,8 @@ static void await_tiles(pool *p, size_t n_tiles)
   pthread_mutex_unlock(&p->mutex);
 }
 
-static void run_on_own_threads(pool *p, size_t n_tiles, int max_workers, tile_function function, void *work)
+static void run_on_own_threads(pool *p, size_t n_tiles, int max_workers, tile_function function,
+                               void *work)
 {
   uint32_t job = job_of(atomic_load(&p->ticket)) + 1;
   if (job == 0)
@@ -183,7 +189,8 @@ static void run_on_own_threads(pool *p, size_t n_tiles, int max_workers, tile_fu
   await_tiles(p, n_tiles);
 }
 
-/* The same job on the host's threads: each call is a worker that claims tiles until none is left. */
+/* The same job on the host's threads: each call is a worker that claims tiles until none is left.
+ */
 typedef struct host_job {
   tile_function function;
   void *work;
@@ -244,8 +251,8 @@ static void init_synchronisation(pool *p)
   atomic_store(&p->stopping, false);
 }
 
-gpt2_status pool_new(const gpt2_allocator *allocator, int n_threads, gpt2_parallel_for parallel_for, void *user,
-                     pool **out, gpt2_error *error)
+gpt2_status pool_new(const gpt2_allocator *allocator, int n_threads, gpt2_parallel_for parallel_for,
+                     void *user, pool **out, gpt2_error *error)
 {
   *out = NULL;
   pool *p = allocate_zeroed(allocator, sizeof *p);
@@ -313,8 +320,9 @@ gpt2_status pool_start(pool *p, gpt2_error *error)
     if (failure != 0) {
       int started = p->n_running + 1;
       stop_threads(p);
-      return fail(error, GPT2_ERR_SYSTEM, NO_OFFSET, "n_threads: the system refused thread %d of %d: %s", started + 1,
-                  p->n_threads, errno_text(failure));
+      return fail(error, GPT2_ERR_SYSTEM, NO_OFFSET,
+                  "n_threads: the system refused thread %d of %d: %s", started + 1, p->n_threads,
+                  errno_text(failure));
     }
   }
   return GPT2_OK;

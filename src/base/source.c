@@ -8,8 +8,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* One kind of source: how it opens a file (filling size, view and handle), reads from one, closes one, and ends.
- * `read` and `end` may be NULL: where there is always a view, and where there is nothing to end. */
+/* One kind of source: how it opens a file (filling size, view and handle), reads from one, closes
+ * one, and ends. `read` and `end` may be NULL: where there is always a view, and where there is
+ * nothing to end. */
 typedef struct source_kind {
   gpt2_status (*open)(source *s, const char *name, file *f, gpt2_error *error);
   gpt2_status (*read)(file *f, uint64_t offset, void *buffer, size_t size, gpt2_error *error);
@@ -20,16 +21,17 @@ typedef struct source_kind {
 struct source {
   const source_kind *kind;
   gpt2_allocator allocator;
-  bool copy;             /* no views: read everything */
-  char *folder;          /* of a folder on disk */
-  size_t n_blobs;        /* blobs in memory; names are ours, bytes the caller's */
+  bool copy;      /* no views: read everything */
+  char *folder;   /* of a folder on disk */
+  size_t n_blobs; /* blobs in memory; names are ours, bytes the caller's */
   gpt2_blob *blobs;
   gpt2_source callbacks; /* the host's */
 };
 
 /* ---- A folder on disk ---- */
 
-/* Files that are read and not mapped keep their descriptor; it is stored plus one, as NULL means none. */
+/* Files that are read and not mapped keep their descriptor; it is stored plus one, as NULL means
+ * none. */
 static void *handle_of(int descriptor)
 {
   return (void *)((intptr_t)descriptor + 1);
@@ -85,18 +87,21 @@ static gpt2_status folder_open(source *s, const char *name, file *f, gpt2_error 
 /* A read of more than this is cut short by Linux anyway (man 2 read: 0x7ffff000 bytes). */
 enum { MOST_PER_READ = 1 << 30 };
 
-static gpt2_status folder_read(file *f, uint64_t offset, void *buffer, size_t size, gpt2_error *error)
+static gpt2_status folder_read(file *f, uint64_t offset, void *buffer, size_t size,
+                               gpt2_error *error)
 {
   uint8_t *to = buffer;
   while (size > 0) {
-    ssize_t n = pread(descriptor_of(f), to, size < MOST_PER_READ ? size : MOST_PER_READ, (off_t)offset);
+    ssize_t n =
+        pread(descriptor_of(f), to, size < MOST_PER_READ ? size : MOST_PER_READ, (off_t)offset);
     if (n < 0 && errno == EINTR)
       continue;
     if (n < 0)
       return fail_errno(error, f, "cannot be read");
     if (n == 0)
-      return fail(error, GPT2_ERR_IO, (int64_t)offset, "%s: ended while it was read: it had %llu bytes",
-                  f->name, (unsigned long long)f->size);
+      return fail(error, GPT2_ERR_IO, (int64_t)offset,
+                  "%s: ended while it was read: it had %llu bytes", f->name,
+                  (unsigned long long)f->size);
     to += n;
     offset += (uint64_t)n;
     size -= (size_t)n;
@@ -124,8 +129,8 @@ static gpt2_status blobs_open(source *s, const char *name, file *f, gpt2_error *
       f->view = f->size ? s->blobs[i].bytes : (const uint8_t *)"";
       return GPT2_OK;
     }
-  return fail(error, GPT2_ERR_NOT_FOUND, NO_OFFSET, "%s: is not among the %zu files in memory", name,
-              s->n_blobs);
+  return fail(error, GPT2_ERR_NOT_FOUND, NO_OFFSET, "%s: is not among the %zu files in memory",
+              name, s->n_blobs);
 }
 
 static void blobs_end(source *s)
@@ -146,19 +151,21 @@ static gpt2_status callbacks_open(source *s, const char *name, file *f, gpt2_err
   if (answer == GPT2_SOURCE_MISSING)
     return fail(error, GPT2_ERR_NOT_FOUND, NO_OFFSET, "%s: the source has no such file", name);
   if (answer != GPT2_SOURCE_FOUND)
-    return fail(error, GPT2_ERR_IO, NO_OFFSET, "%s: the source's open answered %d", name, (int)answer);
+    return fail(error, GPT2_ERR_IO, NO_OFFSET, "%s: the source's open answered %d", name,
+                (int)answer);
   if (host->view && !s->copy)
     f->view = host->view(f->handle, host->user);
   return GPT2_OK;
 }
 
-static gpt2_status callbacks_read(file *f, uint64_t offset, void *buffer, size_t size, gpt2_error *error)
+static gpt2_status callbacks_read(file *f, uint64_t offset, void *buffer, size_t size,
+                                  gpt2_error *error)
 {
   const gpt2_source *host = &f->from->callbacks;
   int32_t answer = host->read_at(f->handle, offset, buffer, size, host->user);
   if (answer != 0)
-    return fail(error, GPT2_ERR_IO, (int64_t)offset, "%s: the source's read_at answered %d", f->name,
-                (int)answer);
+    return fail(error, GPT2_ERR_IO, (int64_t)offset, "%s: the source's read_at answered %d",
+                f->name, (int)answer);
   return GPT2_OK;
 }
 
@@ -175,11 +182,13 @@ static void callbacks_end(source *s)
     s->callbacks.release(s->callbacks.user);
 }
 
-static const source_kind callbacks_kind = {callbacks_open, callbacks_read, callbacks_close, callbacks_end};
+static const source_kind callbacks_kind = {callbacks_open, callbacks_read, callbacks_close,
+                                           callbacks_end};
 
 /* ---- All kinds ---- */
 
-static source *source_new(const gpt2_allocator *allocator, const source_kind *kind, bool copy, gpt2_error *error)
+static source *source_new(const gpt2_allocator *allocator, const source_kind *kind, bool copy,
+                          gpt2_error *error)
 {
   source *s = allocate_zeroed(allocator, sizeof *s);
   if (!s) {
@@ -192,8 +201,8 @@ static source *source_new(const gpt2_allocator *allocator, const source_kind *ki
   return s;
 }
 
-gpt2_status source_open_folder(const gpt2_allocator *allocator, const char *path, bool copy, source **out,
-                               gpt2_error *error)
+gpt2_status source_open_folder(const gpt2_allocator *allocator, const char *path, bool copy,
+                               source **out, gpt2_error *error)
 {
   *out = NULL;
   source *s = source_new(allocator, &folder_kind, copy, error);
@@ -228,8 +237,8 @@ static gpt2_status copy_blobs(source *s, const gpt2_blob *blobs, size_t n_blobs,
   return GPT2_OK;
 }
 
-gpt2_status source_open_blobs(const gpt2_allocator *allocator, const gpt2_blob *blobs, size_t n_blobs,
-                              source **out, gpt2_error *error)
+gpt2_status source_open_blobs(const gpt2_allocator *allocator, const gpt2_blob *blobs,
+                              size_t n_blobs, source **out, gpt2_error *error)
 {
   *out = NULL;
   if (!blobs && n_blobs > 0)
@@ -246,8 +255,8 @@ gpt2_status source_open_blobs(const gpt2_allocator *allocator, const gpt2_blob *
   return GPT2_OK;
 }
 
-gpt2_status source_open_callbacks(const gpt2_allocator *allocator, const gpt2_source *given, bool copy,
-                                  source **out, gpt2_error *error)
+gpt2_status source_open_callbacks(const gpt2_allocator *allocator, const gpt2_source *given,
+                                  bool copy, source **out, gpt2_error *error)
 {
   *out = NULL;
   source *s = source_new(allocator, &callbacks_kind, copy, error);
@@ -303,10 +312,11 @@ static void file_free(file *f)
 gpt2_status source_file(source *s, const char *name, file **out, gpt2_error *error)
 {
   *out = NULL;
-  /* A name may come from a file (the index of a sharded model): it must not lead out of the folder. */
+  /* A name may come from a file (the index of a sharded model): it must not lead out of the folder.
+   */
   if (name[0] == '\0' || strchr(name, '/'))
-    return fail(error, GPT2_ERR_FORMAT, NO_OFFSET, "\"%s\": is not the name of a file in the model's folder",
-                name);
+    return fail(error, GPT2_ERR_FORMAT, NO_OFFSET,
+                "\"%s\": is not the name of a file in the model's folder", name);
   file *f = allocate_zeroed(&s->allocator, sizeof *f);
   if (!f)
     return fail_memory(error, sizeof *f);
@@ -325,8 +335,9 @@ gpt2_status source_file(source *s, const char *name, file **out, gpt2_error *err
 gpt2_status file_read(file *f, uint64_t offset, void *buffer, size_t size, gpt2_error *error)
 {
   if (offset > f->size || size > f->size - offset)
-    return fail(error, GPT2_ERR_FORMAT, (int64_t)f->size, "%s: ends at byte %llu, %zu bytes are needed at %llu",
-                f->name, (unsigned long long)f->size, size, (unsigned long long)offset);
+    return fail(error, GPT2_ERR_FORMAT, (int64_t)f->size,
+                "%s: ends at byte %llu, %zu bytes are needed at %llu", f->name,
+                (unsigned long long)f->size, size, (unsigned long long)offset);
   if (size == 0)
     return GPT2_OK;
   if (!f->view)
@@ -338,8 +349,8 @@ gpt2_status file_read(file *f, uint64_t offset, void *buffer, size_t size, gpt2_
 gpt2_status file_bytes(file *f, uint64_t limit, const uint8_t **bytes, gpt2_error *error)
 {
   if (f->size > limit)
-    return fail(error, GPT2_ERR_LIMIT, NO_OFFSET, "%s: has %llu bytes, at most %llu are allowed", f->name,
-                (unsigned long long)f->size, (unsigned long long)limit);
+    return fail(error, GPT2_ERR_LIMIT, NO_OFFSET, "%s: has %llu bytes, at most %llu are allowed",
+                f->name, (unsigned long long)f->size, (unsigned long long)limit);
   *bytes = f->view ? f->view : f->copy;
   if (*bytes)
     return GPT2_OK;

@@ -1,8 +1,8 @@
 /* source.h - where the bytes of a model come from, behind one interface.
  *
- * A source finds files by name: in a folder (mapped, or read when the caller wants copies), among named blobs in
- * memory, or through the host's callbacks. Readers see only `file`: some have a view (all their bytes in memory,
- * until the file is closed), from the others one reads. */
+ * A source finds files by name: in a folder (mapped, or read when the caller wants copies), among
+ * named blobs in memory, or through the host's callbacks. Readers see only `file`: some have a view
+ * (all their bytes in memory, until the file is closed), from the others one reads. */
 #ifndef BASE_SOURCE_H
 #define BASE_SOURCE_H
 
@@ -14,23 +14,23 @@
 typedef struct source source;
 
 typedef struct file {
-  const char *name;      /* for messages: "folder/config.json" */
+  const char *name; /* for messages: "folder/config.json" */
   uint64_t size;
-  const uint8_t *view;   /* (size) or NULL: then use file_read */
-  uint8_t *copy;         /* made by file_bytes, or NULL */
+  const uint8_t *view; /* (size) or NULL: then use file_read */
+  uint8_t *copy;       /* made by file_bytes, or NULL */
   source *from;
-  void *handle;          /* what `from` keeps of it */
+  void *handle; /* what `from` keeps of it */
 } file;
 
 /* `path` is a folder; with `copy` its files are read, never mapped. */
-gpt2_status source_open_folder(const gpt2_allocator *allocator, const char *path, bool copy, source **out,
-                               gpt2_error *error);
-gpt2_status source_open_blobs(const gpt2_allocator *allocator, const gpt2_blob *blobs, size_t n_blobs,
-                              source **out, gpt2_error *error);
+gpt2_status source_open_folder(const gpt2_allocator *allocator, const char *path, bool copy,
+                               source **out, gpt2_error *error);
+gpt2_status source_open_blobs(const gpt2_allocator *allocator, const gpt2_blob *blobs,
+                              size_t n_blobs, source **out, gpt2_error *error);
 
 /* `open` and `read_at` are set. Once this has succeeded, source_free calls given->release. */
-gpt2_status source_open_callbacks(const gpt2_allocator *allocator, const gpt2_source *given, bool copy,
-                                  source **out, gpt2_error *error);
+gpt2_status source_open_callbacks(const gpt2_allocator *allocator, const gpt2_source *given,
+                                  bool copy, source **out, gpt2_error *error);
 
 /* Frees a source whose files are all closed. */
 void source_free(source *s);
@@ -44,7 +44,8 @@ const gpt2_allocator *source_allocator(const source *s);
 /* Reads exactly `size` bytes at `offset`. A range beyond the end is an error. */
 gpt2_status file_read(file *f, uint64_t offset, void *buffer, size_t size, gpt2_error *error);
 
-/* All bytes of a file of at most `limit` bytes: its view, or a copy that lives as long as the file. */
+/* All bytes of a file of at most `limit` bytes: its view, or a copy that lives as long as the file.
+ */
 gpt2_status file_bytes(file *f, uint64_t limit, const uint8_t **bytes, gpt2_error *error);
 
 void file_close(file *f);

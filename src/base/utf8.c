@@ -17,8 +17,8 @@ static size_t length_of(uint8_t first)
   return first < 0xf5 ? 4 : 0;
 }
 
-/* The second byte's range is narrower after some first bytes: there it keeps out overlong forms, surrogates and
- * what lies beyond U+10FFFF (RFC 3629, section 4). */
+/* The second byte's range is narrower after some first bytes: there it keeps out overlong forms,
+ * surrogates and what lies beyond U+10FFFF (RFC 3629, section 4). */
 static bool second_fits(uint8_t first, uint8_t second)
 {
   uint8_t low = first == 0xe0 ? 0xa0 : first == 0xf0 ? 0x90 : 0x80;
