@@ -57,8 +57,8 @@ uint32_t cpu_features(void)
 
 /* ---- Cores ---- */
 
-/* The text of a small file of the kernel's, without a final newline; false when it cannot be read.
- */
+/* The text of a small file of the kernel's, without a final newline; false when it cannot be
+ * read. */
 static bool read_line(const char *path, char *text, size_t capacity)
 {
   int descriptor = open(path, O_RDONLY | O_CLOEXEC);

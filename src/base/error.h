@@ -26,8 +26,8 @@ gpt2_status fail_memory(gpt2_error *error, size_t size);
 /* The required argument `name` is NULL. */
 gpt2_status fail_null(gpt2_error *error, const char *name);
 
-/* What errno says, in words of our own (strerror follows the locale): "no such file or directory".
- */
+/* What errno says, in words of our own (strerror follows the locale): "no such file or
+ * directory". */
 const char *errno_text(int number);
 
 /* Copies a caller's struct, of which `given->struct_size` bytes exist, into `known` (known_size

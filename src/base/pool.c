@@ -189,8 +189,8 @@ static void run_on_own_threads(pool *p, size_t n_tiles, int max_workers, tile_fu
   await_tiles(p, n_tiles);
 }
 
-/* The same job on the host's threads: each call is a worker that claims tiles until none is left.
- */
+/* The same job on the host's threads: each call is a worker that claims tiles until none is
+ * left. */
 typedef struct host_job {
   tile_function function;
   void *work;

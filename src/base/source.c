@@ -312,8 +312,8 @@ static void file_free(file *f)
 gpt2_status source_file(source *s, const char *name, file **out, gpt2_error *error)
 {
   *out = NULL;
-  /* A name may come from a file (the index of a sharded model): it must not lead out of the folder.
-   */
+  /* A name may come from a file (the index of a sharded model): it must not lead out of the
+   * folder. */
   if (name[0] == '\0' || strchr(name, '/'))
     return fail(error, GPT2_ERR_FORMAT, NO_OFFSET,
                 "\"%s\": is not the name of a file in the model's folder", name);

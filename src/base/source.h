@@ -44,8 +44,8 @@ const gpt2_allocator *source_allocator(const source *s);
 /* Reads exactly `size` bytes at `offset`. A range beyond the end is an error. */
 gpt2_status file_read(file *f, uint64_t offset, void *buffer, size_t size, gpt2_error *error);
 
-/* All bytes of a file of at most `limit` bytes: its view, or a copy that lives as long as the file.
- */
+/* All bytes of a file of at most `limit` bytes: its view, or a copy that lives as long as the
+ * file. */
 gpt2_status file_bytes(file *f, uint64_t limit, const uint8_t **bytes, gpt2_error *error);
 
 void file_close(file *f);
