@@ -308,8 +308,8 @@ enum {
 
 /* Turns `size` bytes of text into tokens, exactly as GPT-2 does: no BOS is added. `tokens`
  * (capacity) receives them, `n_tokens` their number; size 0 gives none. Errors: ARGUMENT,
- * NO_TOKENIZER, BUFFER_TOO_SMALL (n_tokens set; never more than `size` tokens are needed), MEMORY,
- * UNSUPPORTED. Any thread. Since: 0.1 */
+ * NO_TOKENIZER, BUFFER_TOO_SMALL (n_tokens set; `size` tokens are always enough, or 2 * size for a
+ * tokenizer.json with add_prefix_space), MEMORY, UNSUPPORTED. Any thread. Since: 0.1 */
 GPT2_API gpt2_status gpt2_encode(const gpt2_model *model, const char *text, size_t size,
                                  uint32_t flags, gpt2_token *tokens, size_t capacity,
                                  size_t *n_tokens, gpt2_error *error);
@@ -605,8 +605,9 @@ typedef struct gpt2_generation gpt2_generation;
  * The last token drawn is not evaluated: the sequence holds the prompt and every other token, and
  * the context remembers this one, so that the next generation on the sequence evaluates it first;
  * gpt2_eval and the KV functions on that sequence make it forgotten. Stop strings are cut from the
- * text, not from the sequence. Errors: ARGUMENT, NO_TOKENIZER, NO_LOGITS, CONTEXT_FULL (a prompt
- * longer than the positions left), MEMORY, SYSTEM, BUSY; in words in the context. Since: 0.1 */
+ * text, not from the sequence. Errors: ARGUMENT, UNSUPPORTED, LIMIT (a stop string that is too
+ * long), NO_TOKENIZER, NO_LOGITS, CONTEXT_FULL (a prompt longer than the positions left), MEMORY,
+ * SYSTEM, BUSY; in words in the context. Since: 0.1 */
 GPT2_API gpt2_status gpt2_generation_new(gpt2_context *context, const char *prompt, size_t size,
                                          const gpt2_generate_options *options,
                                          gpt2_generation **generation);
@@ -616,7 +617,8 @@ GPT2_API gpt2_status gpt2_generation_new(gpt2_context *context, const char *prom
  * may be repeated. Errors: as gpt2_eval and gpt2_sampler_draw. Since: 0.1 */
 GPT2_API gpt2_status gpt2_generation_next(gpt2_generation *generation, gpt2_piece *piece);
 
-/* The seed of the generation's sampler (0 when greedy), and the tokens of its prompt. Since: 0.1 */
+/* The seed of the generation's sampler (0 if it has none), and the tokens of its prompt. Since:
+ * 0.1 */
 GPT2_API uint64_t gpt2_generation_seed(const gpt2_generation *generation);
 GPT2_API size_t gpt2_generation_prompt_length(const gpt2_generation *generation);
 GPT2_API void gpt2_generation_free(gpt2_generation *generation);
@@ -633,8 +635,9 @@ typedef struct gpt2_result {
 } gpt2_result;
 
 /* Generates to the end: the loop over the functions above. `callback` and `result` may be NULL. A
- * callback's stop is a success; gpt2_cancel and the abort callback give GPT2_ERR_CANCELLED. Since:
- * 0.1 */
+ * callback's stop is a success; gpt2_cancel and the abort callback give GPT2_ERR_CANCELLED. After a
+ * failure the sequence holds what was evaluated, `result` tells how far it came, and a generation
+ * with an empty prompt goes on from there. Since: 0.1 */
 GPT2_API gpt2_status gpt2_generate(gpt2_context *context, const char *prompt, size_t size,
                                    const gpt2_generate_options *options,
                                    gpt2_text_callback callback, void *user, gpt2_result *result);

@@ -118,6 +118,21 @@ static void nothing_follows_in_a_sequence_that_is_full(void **state)
   scripted_close(&s);
 }
 
+static void a_prompt_needs_room_beside_the_token_drawn_last(void **state)
+{
+  (void)state;
+  scripted_model s = scripted_open(&(model_script){.text = "abcdefghijkl", .n_ctx = 8});
+  gpt2_generate_options options = at_most(1);
+  gpt2_generation *generation = NULL;
+  generated(s.context, "12345", &options);
+  expect_failure(gpt2_generation_new(s.context, "xyz", 3, &options, &generation),
+                 GPT2_ERR_CONTEXT_FULL, gpt2_context_error(s.context), "prompt: has 3 tokens",
+                 "room for 2");
+  expect_pieces(s.context, "xy", &options, "h|", GPT2_FINISH_LENGTH);
+  assert_string_equal(kv_text(s.context, 0), "12345exy");
+  scripted_close(&s);
+}
+
 static void after_the_last_piece_the_finish_is_told_again_without_text(void **state)
 {
   (void)state;
@@ -344,6 +359,7 @@ int main(void)
       cmocka_unit_test(a_prompt_that_fills_the_context_exactly_gives_one_token),
       cmocka_unit_test(a_prompt_of_one_token_more_is_refused_and_a_shorter_one_works),
       cmocka_unit_test(nothing_follows_in_a_sequence_that_is_full),
+      cmocka_unit_test(a_prompt_needs_room_beside_the_token_drawn_last),
       cmocka_unit_test(after_the_last_piece_the_finish_is_told_again_without_text),
       cmocka_unit_test(an_empty_prompt_starts_an_empty_sequence_with_bos),
       cmocka_unit_test(a_prompt_gets_no_bos),

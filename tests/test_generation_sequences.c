@@ -232,6 +232,29 @@ static void a_seed_gives_one_text_and_is_told_in_the_result(void **state)
   scripted_close(&s);
 }
 
+static void a_generation_draws_as_a_sampler_does_by_itself(void **state)
+{
+  (void)state;
+  enum { DRAWS = 12 };
+  static const float level[FIRST_OWN_TOKEN]; /* so are all logits of this model, very nearly */
+  scripted_model s = scripted_open(&(model_script){.text = "", .confidence = 1e-30f});
+  gpt2_sampler_options sampling = {.struct_size = sizeof sampling, .temperature = 1.0f, .seed = 4};
+  gpt2_sampler *sampler;
+  gpt2_token token;
+  gpt2_generate_options options = at_most(DRAWS);
+  options.sampling = &sampling;
+  options.flags = GPT2_GENERATE_IGNORE_END;
+  const collected *all = generated(s.context, "p", &options);
+  assert_int_equal(gpt2_sampler_new(&sampling, &sampler, NULL), GPT2_OK);
+  for (int i = 0; i < DRAWS; i++) {
+    assert_int_equal(gpt2_sampler_draw(sampler, level, FIRST_OWN_TOKEN, &token, NULL), GPT2_OK);
+    assert_int_equal(all->tokens[i], token);
+    assert_int_equal(gpt2_sampler_accept(sampler, token, NULL), GPT2_OK);
+  }
+  gpt2_sampler_free(sampler);
+  scripted_close(&s);
+}
+
 static void a_seed_from_the_system_is_told_and_gives_the_same_text_again(void **state)
 {
   (void)state;
@@ -360,6 +383,7 @@ int main(void)
       cmocka_unit_test(two_generations_on_one_sequence_go_on_with_each_others_tokens),
       cmocka_unit_test(a_generation_between_two_pieces_notices_what_became_of_its_sequence),
       cmocka_unit_test(a_seed_gives_one_text_and_is_told_in_the_result),
+      cmocka_unit_test(a_generation_draws_as_a_sampler_does_by_itself),
       cmocka_unit_test(a_seed_from_the_system_is_told_and_gives_the_same_text_again),
       cmocka_unit_test(the_callers_own_sampler_is_used_and_moves_on),
       cmocka_unit_test(a_generation_tells_its_seed_and_the_length_of_its_prompt),

@@ -315,6 +315,17 @@ static void check_scalar_bits(const kernel_trial *trial)
     check_same_bits(trial, entry_of(&p), y, expected, n);
     free(expected);
   }
+  const float *x = trial_array(trial, ARRAY_X, trial->n, NORMAL), *w = trial_array(trial, ARRAY_W, trial->n, trial->kind);
+  float *y = trial_array(trial, ARRAY_Y, trial->n, NORMAL), *expected = copy_floats(y, trial->n);
+  trial->kernel->layer_norm(x, w, w, 1e-5f, trial->n, y);
+  scalar.layer_norm(x, w, w, 1e-5f, trial->n, expected);
+  check_same_bits(trial, "layer_norm", y, expected, trial->n);
+  trial->kernel->scores(x, w, 1, trial->n, 0.5f, y);
+  scalar.scores(x, w, 1, trial->n, 0.5f, expected);
+  trial->kernel->weighted_sum(x, w, 1, trial->n, y);
+  scalar.weighted_sum(x, w, 1, trial->n, expected);
+  check_same_bits(trial, "scores and weighted_sum", y, expected, trial->n);
+  free(expected);
 }
 
 static void every_set_gives_the_bits_of_the_scalar_one(void **state)

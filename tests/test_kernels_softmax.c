@@ -272,6 +272,39 @@ static void adding_and_scaling_round_once_and_so_leave_no_choice(void **state)
   for_each_trial(check_vectors);
 }
 
+/* ---- To the bit ---- */
+
+/* The sets that are the scalar source compiled anew promise more than a tolerance. */
+static void check_scalar_bits(const kernel_trial *trial)
+{
+  kernels scalar;
+  kernels_scalar(&scalar);
+  for (int activation = 0; activation < 3; activation++) {
+    float *x = trial_array(trial, ARRAY_X, trial->n, trial->kind), *expected = copy_floats(x, trial->n);
+    trial->kernel->activation[activation](x, trial->n);
+    scalar.activation[activation](expected, trial->n);
+    check_same_bits(trial, "activation", x, expected, trial->n);
+    free(expected);
+  }
+  float *x = draw_logits(trial, ARRAY_X), *expected = copy_floats(x, trial->n);
+  double sums[2], weighted[2];
+  trial->kernel->exponential_sums(x, 2, trial->n, &sums[0], &weighted[0]);
+  scalar.exponential_sums(x, 2, trial->n, &sums[1], &weighted[1]);
+  assert_memory_equal(&sums[0], &sums[1], sizeof *sums);
+  assert_memory_equal(&weighted[0], &weighted[1], sizeof *weighted);
+  sums[0] = trial->kernel->exponentials(x, 2, trial->n, x);
+  sums[1] = scalar.exponentials(expected, 2, trial->n, expected);
+  check_same_bits(trial, "exponentials", x, expected, trial->n);
+  assert_memory_equal(&sums[0], &sums[1], sizeof *sums);
+  free(expected);
+}
+
+static void every_set_gives_the_bits_of_the_scalar_one(void **state)
+{
+  (void)state;
+  for_each_trial(check_scalar_bits);
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
@@ -284,6 +317,7 @@ int main(void)
       cmocka_unit_test(the_maximum_of_minus_infinities_is_one),
       cmocka_unit_test(those_strictly_greater_are_counted),
       cmocka_unit_test(adding_and_scaling_round_once_and_so_leave_no_choice),
+      cmocka_unit_test(every_set_gives_the_bits_of_the_scalar_one),
   };
   return cmocka_run_group_tests(tests, begin_kernel_trials, end_kernel_trials);
 }

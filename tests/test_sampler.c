@@ -1,5 +1,6 @@
 /* test_sampler.c - a sampler draws what its options, its seed and its place in the sequence of
  * random numbers say, and nothing else. */
+#include "generate/random.h"
 #include "gpt2.h"
 #include "support/expect.h"
 #include "support/sampling.h"
@@ -10,6 +11,7 @@
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -93,6 +95,29 @@ static void a_token_that_alone_is_possible_is_always_taken(void **state)
 
 /* ---- Random numbers ---- */
 
+/* The vectors are those that the authors' distribution, Random123, comes with (kat_vectors). */
+static void the_generator_gives_its_authors_vectors(void **state)
+{
+  (void)state;
+  static const struct {
+    uint32_t counter[4], key[2], expected[4];
+  } vectors[] = {
+      {{0, 0, 0, 0}, {0, 0}, {0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8}},
+      {{0xffffffff, 0xffffffff, 0xffffffff, 0xffffffff},
+       {0xffffffff, 0xffffffff},
+       {0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd}},
+      {{0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344},
+       {0xa4093822, 0x299f31d0},
+       {0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1}},
+  };
+  for (size_t i = 0; i < sizeof vectors / sizeof *vectors; i++) {
+    uint32_t counter[4];
+    memcpy(counter, vectors[i].counter, sizeof counter);
+    philox4x32_10(counter, vectors[i].key[0], vectors[i].key[1]);
+    assert_memory_equal(counter, vectors[i].expected, sizeof counter);
+  }
+}
+
 /* Of 256 tokens that are as likely the random number's first byte is drawn. Seed 0 begins with that
  * of Philox4x32-10's published vector for zeros, 6627e8d5; the others come from the same function
  * written down a second time, in Python:
@@ -124,6 +149,20 @@ static void the_tokens_of_a_seed_are_the_published_generators(void **state)
       assert_int_equal(take_byte(sampler), golden[i].tokens[n]);
     gpt2_sampler_free(sampler);
   }
+}
+
+/* The words for seed 1 are by the function above, in Python. */
+static void uniform_numbers_are_the_first_53_bits(void **state)
+{
+  (void)state;
+  static const struct {
+    uint64_t seed, index, words;
+  } cases[] = {{0, 0, UINT64_C(0x6627e8d5e169c58d)},
+               {1, 0, UINT64_C(0xe3e80670e50a0ebc)},
+               {1, UINT64_C(1) << 32, UINT64_C(0x833ff8dc225c963c)}};
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+    assert_true(random_uniform(cases[i].seed, cases[i].index) ==
+                (double)(cases[i].words >> 11) * 0x1p-53);
 }
 
 static void a_draw_is_repeated_until_a_token_is_accepted(void **state)
@@ -213,7 +252,9 @@ int main(void)
       cmocka_unit_test(the_smallest_temperatures_are_as_good_as_greedy),
       cmocka_unit_test(the_greatest_temperature_takes_every_token_but_impossible_ones),
       cmocka_unit_test(a_token_that_alone_is_possible_is_always_taken),
+      cmocka_unit_test(the_generator_gives_its_authors_vectors),
       cmocka_unit_test(the_tokens_of_a_seed_are_the_published_generators),
+      cmocka_unit_test(uniform_numbers_are_the_first_53_bits),
       cmocka_unit_test(a_draw_is_repeated_until_a_token_is_accepted),
       cmocka_unit_test(accepting_another_token_than_the_one_drawn_moves_on_too),
       cmocka_unit_test(reset_brings_the_first_random_number_back),

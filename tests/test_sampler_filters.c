@@ -17,37 +17,6 @@
 
 #include <cmocka.h>
 
-/* ---- The random numbers ---- */
-
-/* The vectors are those that the authors' distribution, Random123, comes with (kat_vectors). */
-static void the_generator_gives_its_authors_vectors(void **state)
-{
-  (void)state;
-  static const struct {
-    uint32_t counter[4], key[2], expected[4];
-  } vectors[] = {
-      {{0, 0, 0, 0}, {0, 0}, {0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8}},
-      {{0xffffffff, 0xffffffff, 0xffffffff, 0xffffffff},
-       {0xffffffff, 0xffffffff},
-       {0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd}},
-      {{0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344},
-       {0xa4093822, 0x299f31d0},
-       {0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1}},
-  };
-  for (size_t i = 0; i < sizeof vectors / sizeof *vectors; i++) {
-    uint32_t counter[4];
-    memcpy(counter, vectors[i].counter, sizeof counter);
-    philox4x32_10(counter, vectors[i].key[0], vectors[i].key[1]);
-    assert_memory_equal(counter, vectors[i].expected, sizeof counter);
-  }
-}
-
-static void uniform_numbers_are_the_first_53_bits(void **state)
-{
-  (void)state;
-  assert_true(random_uniform(0, 0) == (double)(UINT64_C(0x6627e8d5e169c58d) >> 11) * 0x1p-53);
-}
-
 /* ---- Selection ---- */
 
 static int by_value_and_place(const void *a, const void *b)
@@ -384,8 +353,6 @@ static void a_token_says_nothing_about_the_next(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(the_generator_gives_its_authors_vectors),
-      cmocka_unit_test(uniform_numbers_are_the_first_53_bits),
       cmocka_unit_test(selection_agrees_with_sorting),
       cmocka_unit_test(selection_keeps_one_at_least_and_all_at_most),
       cmocka_unit_test(draws_agree_with_an_implementation_that_sorts),

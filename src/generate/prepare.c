@@ -38,8 +38,8 @@ static gpt2_status check_options(gpt2_context *context, const gpt2_generate_opti
 
 /* ---- The prompt ---- */
 
-/* Puts together the tokens of the text (n_text) and those that were given, or else BOS, for which
- * there is room. */
+/* Puts together the tokens of the text (n_text) and those that were given; there is room for BOS
+ * besides. */
 static gpt2_status join_prompt(gpt2_generation *g, const gpt2_token *text, size_t n_text,
                                const gpt2_generate_options *o)
 {
@@ -100,7 +100,7 @@ static gpt2_status settle_prompt(gpt2_generation *g)
   const gpt2_context *context = g->context;
   const kv_sequence *s = kv_cache_find(&context->cache, g->sequence);
   size_t length = s ? s->length : 0, n_pending = s && s->pending >= 0 ? 1 : 0;
-  if (g->n_prompt == 0 && length + n_pending == 0) {
+  if (g->n_prompt == 0 && length == 0) { /* then nothing is pending either */
     if (context->model->bos_token < 0)
       return fail(generation_error(g), GPT2_ERR_NO_LOGITS, NO_OFFSET,
                   "prompt: is empty, sequence %d too, and the model has no token that begins a "

@@ -50,16 +50,23 @@ static inline size_t pair_slot(const pair_table *t, uint64_t pair)
   return (size_t)(pair * t->multiplier >> t->shift);
 }
 
-/* The pair's rank, or NO_RANK. Which it is cannot be foreseen, so no branch depends on it: only on
- * whether another pair is in the way. */
+/* The rank in a slot that is the pair's, or NO_RANK. */
+static inline uint32_t rank_in(uint64_t slot, uint64_t pair)
+{
+  uint32_t is_other = slot >> RANK_BITS != pair;
+  return (uint32_t)(slot & (MAX_MERGES - 1)) | ((0u - is_other) & NO_RANK);
+}
+
+/* The pair's rank, or NO_RANK. Which it is cannot be foreseen, and mispredicted branches are what
+ * encoding would spend its time on: so two slots are read at once, and none but the rare case that
+ * both hold other pairs makes a branch. */
 static inline uint32_t pair_rank(const pair_table *t, uint32_t left, uint32_t right)
 {
   uint64_t pair = pair_of(left, right);
-  for (size_t at = pair_slot(t, pair);; at = (at + 1) & t->mask) {
-    uint64_t slot = t->slots[at];
-    uint32_t is_other = slot >> RANK_BITS != pair;
-    uint32_t rank = (slot & (MAX_MERGES - 1)) | ((0u - is_other) & NO_RANK);
-    if (!(is_other & (slot != NO_PAIR)))
+  for (size_t at = pair_slot(t, pair);; at = (at + 2) & t->mask) {
+    uint64_t slot = t->slots[at], next = t->slots[(at + 1) & t->mask];
+    uint32_t rank = rank_in(slot, pair) & rank_in(next, pair);
+    if (!((rank == NO_RANK) & (slot != NO_PAIR) & (next != NO_PAIR)))
       return rank;
   }
 }

@@ -34,21 +34,22 @@ static gpt2_status reserve(piece *p, size_t n, gpt2_error *error)
     return GPT2_OK;
   if (n > UINT32_MAX - TREE_FAN)
     return fail(error, GPT2_ERR_LIMIT, NO_OFFSET, "text: a word of %zu bytes is too long", n);
-  size_t capacity = n_above(n + 1) * TREE_FAN, n_keys = 0, blocks = n_above(capacity);
-  for (int level = 0; level < TREE_LEVELS; level++, blocks = n_above(blocks))
+  size_t starts[TREE_LEVELS], n_keys = 0, blocks = n_above(n + 1), capacity = blocks * TREE_FAN;
+  for (int level = 0; level < TREE_LEVELS; level++, blocks = n_above(blocks)) {
+    starts[level] = n_keys;
     n_keys += blocks * TREE_FAN;
+  }
   size_t size = n_keys * sizeof(uint64_t) + 3 * capacity * sizeof(uint32_t);
   piece_free(p);
   p->memory = allocate_zeroed(p->vocabulary->allocator, size);
   if (!p->memory)
     return fail_memory(error, size);
   p->capacity = capacity;
-  p->keys[0] = p->memory;
-  for (int level = 1; level < TREE_LEVELS; level++, capacity = n_above(capacity) * TREE_FAN)
-    p->keys[level] = p->keys[level - 1] + capacity;
+  for (int level = 0; level < TREE_LEVELS; level++)
+    p->keys[level] = p->memory + starts[level];
   p->symbol = (uint32_t *)(p->memory + n_keys);
-  p->next = p->symbol + p->capacity;
-  p->previous = p->next + p->capacity;
+  p->next = p->symbol + capacity;
+  p->previous = p->next + capacity;
   return GPT2_OK;
 }
 

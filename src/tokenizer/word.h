@@ -18,7 +18,7 @@ static inline void put_token(token_sink *sink, gpt2_token id)
 }
 
 /* Bytes of a long word that are encoded at once. */
-enum { WORD_WINDOW = 64 };
+enum { WORD_WINDOW = 512 };
 
 /* Puts the tokens of a word (`size` > 0) into the sink. `p` is a piece to work on; words of more than
  * `window` bytes are encoded window by window. `offset` is the word's in the text, for the message:

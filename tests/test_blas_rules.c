@@ -1,0 +1,335 @@
+/* test_blas_rules.c - how a BLAS library is called follows from its threading: seen by a fake one. */
+#define _GNU_SOURCE
+#include "kernels/blas.h"
+#include "kernels/matmul.h"
+
+#include <sched.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "support/fake_blas.h"
+
+enum { HANG_SECONDS = 100 };
+
+/* ---- Products of all kinds ---- */
+
+/* One product of 1 by 1, by blas.c. */
+static float multiply(float a, float b)
+{
+  float c = 1;
+  blas_product(false, 1, 1, 1, 1.0f, &a, 1, &b, 1, 1.0f, &c, 1);
+  return c;
+}
+
+enum { N_ROWS = 100, N_IN = 7, N_OUT = 500, N_THREADS = 5 };
+
+/* A product of many rows through matmul on five threads; its result must be right. */
+static void run_matmul(void)
+{
+  static float x[N_ROWS * N_IN], w[N_IN * N_OUT], y[N_ROWS * N_OUT];
+  for (int i = 0; i < N_ROWS * N_IN; i++)
+    x[i] = (float)(i % 5);
+  for (int i = 0; i < N_IN * N_OUT; i++)
+    w[i] = (float)(i % 3);
+  matrix weight = {w, ELEMENT_F32, LAYOUT_IN_OUT, N_IN, N_OUT};
+  gpt2_allocator allocator;
+  pool *p = NULL;
+  assert_int_equal(allocator_read(&allocator, NULL, NULL), GPT2_OK);
+  assert_int_equal(pool_new(&allocator, N_THREADS, NULL, NULL, &p, NULL), GPT2_OK);
+  assert_int_equal(pool_start(p, NULL), GPT2_OK);
+  matmul(p, &(product){.weight = &weight, .x = x, .n_rows = N_ROWS, .y = y});
+  pool_free(p);
+  for (int r = 0; r < N_ROWS; r++)
+    for (int j = 0; j < N_OUT; j++) {
+      float expected = 0;
+      for (int i = 0; i < N_IN; i++)
+        expected += x[r * N_IN + i] * w[i * N_OUT + j];
+      assert_true(y[r * N_OUT + j] == expected); /* small whole numbers: exact */
+    }
+}
+
+static void products_are_passed_on_with_their_strides_and_factors(void **state)
+{
+  (void)state;
+  static const float a[] = {1, 2, 99, 3, 4}, b[] = {1, 2, 99, 3, 4}; /* (2, 2), three floats from row to row */
+  float c[] = {10, 20, 99, 30, 40};
+  new_fake_blas(FAKE_PTHREADS);
+  blas_product(false, 2, 2, 2, 2.0f, a, 3, b, 3, 1.0f, c, 3);
+  assert_memory_equal(c, ((float[]){10 + 14, 20 + 20, 99, 30 + 30, 40 + 44}), sizeof c);
+  blas_product(true, 2, 2, 2, 1.0f, a, 3, b, 3, 0.0f, c, 3);
+  assert_memory_equal(c, ((float[]){5, 11, 99, 11, 25}), sizeof c);
+}
+
+#ifdef FAKE_BLAS_UNKNOWN
+
+static void a_library_that_is_not_openblas_gets_whole_products_from_the_calling_thread(void **state)
+{
+  (void)state;
+  new_fake_blas(0);
+  assert_int_equal(blas_max_workers(), 1);
+  run_matmul();
+  assert_int_equal(fake.n_calls, 1);
+  assert_int_equal(fake.most_columns, N_OUT);
+  assert_true(pthread_equal(fake.caller, pthread_self()));
+}
+
+static void it_is_described_as_unknown(void **state)
+{
+  (void)state;
+  gpt2_build build = {0};
+  new_fake_blas(0);
+  blas_describe(&build);
+  assert_string_equal(build.blas, "cblas");
+  assert_string_equal(build.blas_core, "");
+  assert_string_equal(build.blas_threading, "unknown");
+  assert_string_equal(build.blas_linkage, "system");
+  assert_int_equal(build.blas_threads, 0);
+}
+
+#else
+
+static void nap(long milliseconds)
+{
+  nanosleep(&(struct timespec){.tv_nsec = milliseconds * 1000000}, NULL);
+}
+
+static void *multiply_between(void *data)
+{
+  (void)data;
+  blas_enter();
+  multiply(2, 3);
+  blas_leave();
+  return NULL;
+}
+
+/* Waits until n calls are inside. */
+static void await_inside(int n)
+{
+  for (int i = 0; i < 10000 && fake.n_inside < n; i++)
+    nap(1);
+  assert_int_equal(fake.n_inside, n);
+}
+
+/* ---- OpenBLAS on OpenMP, and serial ---- */
+
+static void one_on_openmp_gets_whole_products_from_the_calling_thread_and_keeps_its_count(void **state)
+{
+  (void)state;
+  new_fake_blas(FAKE_OPENMP);
+  assert_int_equal(blas_max_workers(), 1);
+  run_matmul();
+  assert_int_equal(fake.n_calls, 1);
+  assert_int_equal(fake.most_columns, N_OUT);
+  assert_true(pthread_equal(fake.caller, pthread_self()));
+  assert_int_equal(fake.n_sets, 0);
+  assert_int_equal(fake.most_threads, 4);
+}
+
+static void a_serial_one_is_called_by_one_thread_of_the_process_at_a_time(void **state)
+{
+  (void)state;
+  enum { N = 8 };
+  pthread_t threads[N];
+  new_fake_blas(FAKE_SERIAL);
+  assert_int_equal(blas_max_workers(), 1);
+  fake.held = true;
+  for (int i = 0; i < N; i++)
+    assert_int_equal(pthread_create(&threads[i], NULL, multiply_between, NULL), 0);
+  await_inside(1);
+  nap(50);
+  fake.held = false;
+  for (int i = 0; i < N; i++)
+    pthread_join(threads[i], NULL);
+  assert_int_equal(fake.n_calls, N);
+  assert_int_equal(fake.most_inside, 1);
+  assert_int_equal(fake.n_sets, 0);
+}
+
+static void check_description(int parallel, const char *threading)
+{
+  gpt2_build build = {0};
+  new_fake_blas(parallel);
+  blas_describe(&build);
+  assert_string_equal(build.blas, "OpenBLAS 1.2.3");
+  assert_string_equal(build.blas_core, "Fake");
+  assert_string_equal(build.blas_threading, threading);
+  assert_string_equal(build.blas_linkage, "system");
+  assert_int_equal(build.blas_threads, 4);
+}
+
+static void each_kind_is_described(void **state)
+{
+  (void)state;
+  check_description(FAKE_SERIAL, "serial");
+  check_description(FAKE_PTHREADS, "pthreads");
+  check_description(FAKE_OPENMP, "openmp");
+  check_description(3, "unknown");
+  check_description(-7, "unknown");
+}
+
+static void names_of_any_length_are_cut_to_what_fits(void **state)
+{
+  (void)state;
+  static const char *const configs[] = {"", "X", "X ", "OpenBLAS 0.3.21",
+                                        "A-library-whose-name-is-so-long-that-it-will-not-fit-into-the-description-at-all"};
+  for (size_t i = 0; i < sizeof configs / sizeof *configs; i++) {
+    gpt2_build build = {0};
+    new_fake_blas(FAKE_PTHREADS);
+    fake.config = fake.core = configs[i];
+    blas_describe(&build);
+    assert_memory_equal(build.blas, configs[i], strnlen(configs[i], sizeof build.blas - 1));
+    assert_true(strlen(build.blas) < sizeof build.blas && strlen(build.blas_core) < sizeof build.blas_core);
+  }
+}
+
+/* ---- OpenBLAS with threads of its own ---- */
+
+static void one_with_threads_gets_tiles_and_has_one_thread_meanwhile(void **state)
+{
+  (void)state;
+  new_fake_blas(FAKE_PTHREADS);
+  assert_int_equal(blas_max_workers(), 64);
+  run_matmul();
+  assert_true(fake.n_calls > 1 && fake.most_columns < N_OUT);
+  assert_int_equal(fake.most_threads, 1);
+  assert_int_equal(fake.n_threads, 4);
+}
+
+static void the_last_of_several_users_puts_the_count_back(void **state)
+{
+  (void)state;
+  new_fake_blas(FAKE_PTHREADS);
+  blas_enter();
+  blas_enter();
+  assert_int_equal(fake.n_threads, 1);
+  blas_leave();
+  assert_int_equal(fake.n_threads, 1);
+  blas_leave();
+  assert_int_equal(fake.n_threads, 4);
+  assert_int_equal(fake.n_sets, 2);
+}
+
+static void a_count_that_the_host_sets_meanwhile_stays(void **state)
+{
+  (void)state;
+  new_fake_blas(FAKE_PTHREADS);
+  blas_enter();
+  fake.n_threads = 3;
+  blas_leave();
+  assert_int_equal(fake.n_threads, 3);
+  blas_enter();
+  assert_int_equal(fake.n_threads, 1);
+  blas_leave();
+  assert_int_equal(fake.n_threads, 3); /* not the 4 of before */
+}
+
+static void a_count_that_is_one_already_is_never_touched(void **state)
+{
+  (void)state;
+  new_fake_blas(FAKE_PTHREADS);
+  fake.n_threads = 1;
+  run_matmul();
+  assert_int_equal(fake.n_sets, 0);
+  blas_enter();
+  fake.n_threads = 6;
+  blas_leave();
+  assert_int_equal(fake.n_sets, 0);
+  assert_int_equal(fake.n_threads, 6);
+}
+
+static void at_most_64_threads_are_inside_and_all_others_get_their_turn(void **state)
+{
+  (void)state;
+  enum { N = 70 };
+  pthread_t threads[N];
+  pthread_attr_t small;
+  pthread_attr_init(&small);
+  pthread_attr_setstacksize(&small, 256 << 10);
+  new_fake_blas(FAKE_PTHREADS);
+  fake.held = true;
+  for (int i = 0; i < N; i++)
+    assert_int_equal(pthread_create(&threads[i], &small, multiply_between, NULL), 0);
+  await_inside(64);
+  nap(50);
+  assert_int_equal(fake.n_inside, 64);
+  fake.held = false;
+  for (int i = 0; i < N; i++)
+    pthread_join(threads[i], NULL);
+  assert_int_equal(fake.n_calls, N);
+  assert_int_equal(fake.most_inside, 64);
+  assert_int_equal(fake.most_threads, 1);
+  assert_int_equal(fake.n_threads, 4);
+  pthread_attr_destroy(&small);
+}
+
+/* ---- fork ---- */
+
+#if !defined(__SANITIZE_THREAD__)
+/* Forks while another thread is inside; the child must be able to multiply, and find the count put back. */
+static void check_fork_while_inside(int parallel)
+{
+  pthread_t other;
+  new_fake_blas(parallel);
+  fake.held = true;
+  assert_int_equal(pthread_create(&other, NULL, multiply_between, NULL), 0);
+  await_inside(1);
+  pid_t child = fork();
+  assert_true(child >= 0);
+  if (child == 0) {
+    alarm(20);
+    fake.held = false;
+    blas_enter();
+    bool right = multiply(2, 3) == 7;
+    blas_leave();
+    _exit(right && fake.n_threads == 4 ? 0 : 1);
+  }
+  int status = -1;
+  assert_int_equal(waitpid(child, &status, 0), child);
+  fake.held = false;
+  pthread_join(other, NULL);
+  assert_int_equal(status, 0);
+  assert_int_equal(fake.n_threads, 4);
+}
+
+static void a_process_forked_while_others_multiply_can_multiply(void **state)
+{
+  (void)state;
+  check_fork_while_inside(FAKE_PTHREADS);
+  check_fork_while_inside(FAKE_SERIAL);
+}
+#endif
+
+#endif
+
+int main(void)
+{
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(products_are_passed_on_with_their_strides_and_factors),
+#ifdef FAKE_BLAS_UNKNOWN
+      cmocka_unit_test(a_library_that_is_not_openblas_gets_whole_products_from_the_calling_thread),
+      cmocka_unit_test(it_is_described_as_unknown),
+#else
+      cmocka_unit_test(one_on_openmp_gets_whole_products_from_the_calling_thread_and_keeps_its_count),
+      cmocka_unit_test(a_serial_one_is_called_by_one_thread_of_the_process_at_a_time),
+      cmocka_unit_test(each_kind_is_described),
+      cmocka_unit_test(names_of_any_length_are_cut_to_what_fits),
+      cmocka_unit_test(one_with_threads_gets_tiles_and_has_one_thread_meanwhile),
+      cmocka_unit_test(the_last_of_several_users_puts_the_count_back),
+      cmocka_unit_test(a_count_that_the_host_sets_meanwhile_stays),
+      cmocka_unit_test(a_count_that_is_one_already_is_never_touched),
+      cmocka_unit_test(at_most_64_threads_are_inside_and_all_others_get_their_turn),
+#if !defined(__SANITIZE_THREAD__)
+      cmocka_unit_test(a_process_forked_while_others_multiply_can_multiply),
+#endif
+#endif
+  };
+  alarm(HANG_SECONDS);
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
