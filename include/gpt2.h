@@ -57,10 +57,13 @@
  *   another process shortens while it is mapped is the one thing it cannot survive; GPT2_LOAD_COPY
  *   avoids that.
  * - Threads: any number of threads may use one model at once. A context, and what belongs to it
- *   (generations), is used by one thread at a time; a second one is answered GPT2_ERR_BUSY.
- *   gpt2_cancel is the exception. Samplers and decoders are used by one thread at a time,
- *   unchecked. Handles may be freed in any order: a context keeps its model, a generation its
+ *   (generations), is used by one thread at a time; a second one is answered GPT2_ERR_BUSY, but
+ *   functions without a status (gpt2_logits, gpt2_kv_length and their like) do not check.
+ *   gpt2_cancel may be called from anywhere. Samplers and decoders are used by one thread at a
+ *   time, unchecked. Handles may be freed in any order: a context keeps its model, a generation its
  *   context.
+ * - Functions without a status answer NULL, -1 or 0 when they are given NULL.
+ * - A bit of `flags`, or a reserved field, that is set and not known is GPT2_ERR_UNSUPPORTED.
  * - Results do not depend on the number of threads, to the bit. */
 #ifndef GPT2_H
 #define GPT2_H
@@ -417,9 +420,9 @@ GPT2_API const gpt2_error *gpt2_context_error(const gpt2_context *context);
 GPT2_API gpt2_model *gpt2_context_model(const gpt2_context *context);
 GPT2_API int32_t gpt2_context_threads(const gpt2_context *context);
 
-/* Stops the running operation - or, if there is none, the next one - with GPT2_ERR_CANCELLED,
- * within one block of the model over at most 512 rows; then it is forgotten. Any thread, and signal
- * handlers. Since: 0.1 */
+/* Stops the running evaluation, generation or scoring - or, if there is none, the next one that
+ * evaluates a token - with GPT2_ERR_CANCELLED, within one block of the model over at most 512 rows;
+ * then it is forgotten. Any thread, and signal handlers. Since: 0.1 */
 GPT2_API void gpt2_cancel(gpt2_context *context);
 
 /* ---- Evaluation ------------------------------------------------------------------------------ */
@@ -604,7 +607,7 @@ typedef struct gpt2_generation gpt2_generation;
  *
  * The last token drawn is not evaluated: the sequence holds the prompt and every other token, and
  * the context remembers this one, so that the next generation on the sequence evaluates it first;
- * gpt2_eval and the KV functions on that sequence make it forgotten. Stop strings are cut from the
+ * evaluating, truncating or dropping the sequence makes it forgotten. Stop strings are cut from the
  * text, not from the sequence. Errors: ARGUMENT, UNSUPPORTED, LIMIT (a stop string that is too
  * long), NO_TOKENIZER, NO_LOGITS, CONTEXT_FULL (a prompt longer than the positions left), MEMORY,
  * SYSTEM, BUSY; in words in the context. Since: 0.1 */
@@ -614,7 +617,7 @@ GPT2_API gpt2_status gpt2_generation_new(gpt2_context *context, const char *prom
 
 /* Draws one more token (the first call evaluates the prompt). After the last piece it returns that
  * finish again with token -1 and no text. A failure leaves the generation where it was: the call
- * may be repeated. Errors: as gpt2_eval and gpt2_sampler_draw. Since: 0.1 */
+ * may be repeated. Errors: as gpt2_eval and gpt2_sample. Since: 0.1 */
 GPT2_API gpt2_status gpt2_generation_next(gpt2_generation *generation, gpt2_piece *piece);
 
 /* The seed of the generation's sampler (0 if it has none), and the tokens of its prompt. Since:

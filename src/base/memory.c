@@ -23,6 +23,8 @@ gpt2_status allocator_read(gpt2_allocator *allocator, const gpt2_allocator *give
   gpt2_status status = struct_read(allocator, sizeof *allocator, given, "allocator", error);
   if (status != GPT2_OK)
     return status;
+  if (allocator->reserved != 0)
+    return fail(error, GPT2_ERR_UNSUPPORTED, NO_OFFSET, "allocator.reserved: is not zero");
   if (!allocator->allocate != !allocator->release)
     return fail(error, GPT2_ERR_ARGUMENT, NO_OFFSET,
                 "allocator: allocate and release must both be set, or neither");

@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "generate/sampler.h"
 #include "model/text.h"
 
 /* ---- What the caller wants ---- */
@@ -133,7 +134,7 @@ static gpt2_status make_sampler(gpt2_generation *g, const gpt2_generate_options 
   allocator.struct_size = sizeof allocator;
   if (!sampling.allocator)
     sampling.allocator = &allocator;
-  status = gpt2_sampler_new(&sampling, &g->own_sampler, generation_error(g));
+  status = sampler_new(&sampling, "options.sampling", &g->own_sampler, generation_error(g));
   g->sampler = g->own_sampler;
   return status;
 }

@@ -3,6 +3,7 @@
 #include "generate/sampler.h"
 
 #include <math.h>
+#include <stdio.h>
 
 #include "base/entropy.h"
 #include "generate/random.h"
@@ -149,39 +150,55 @@ void sampler_accept(gpt2_sampler *s, gpt2_token token)
 
 /* ---- Making samplers ---- */
 
-static gpt2_status check_share(const char *name, float value, gpt2_error *error)
+/* A number in words, as the locale would not have it; printf follows the locale. */
+static const char *number_text(float value, char text[32])
 {
-  if (value >= 0.0f && value <= 1.0f) /* false for NaN */
-    return GPT2_OK;
-  return fail(error, GPT2_ERR_ARGUMENT, NO_OFFSET, "options.%s: must be from 0 (off) to 1", name);
+  if (isnan(value))
+    return "not a number";
+  if (fabsf(value) >= 1e9f)
+    return value < 0.0f ? "below -10^9" : "above 10^9";
+  long long millionths = llround((double)fabsf(value) * 1e6);
+  snprintf(text, 32, "%s%lld.%06lld", value < 0.0f ? "-" : "", millionths / 1000000,
+           millionths % 1000000);
+  return text;
 }
 
-static gpt2_status check_options(const gpt2_sampler_options *o, gpt2_error *error)
+static gpt2_status check_share(const char *options, const char *name, float value,
+                               gpt2_error *error)
 {
+  char text[32];
+  if (value >= 0.0f && value <= 1.0f) /* false for NaN */
+    return GPT2_OK;
+  return fail(error, GPT2_ERR_ARGUMENT, NO_OFFSET, "%s.%s: is %s; it must be from 0 (off) to 1",
+              options, name, number_text(value, text));
+}
+
+static gpt2_status check_options(const gpt2_sampler_options *o, const char *name,
+                                 gpt2_error *error)
+{
+  char text[32];
   if (o->flags & ~(uint32_t)GPT2_SAMPLER_RANDOM_SEED)
-    return fail(error, GPT2_ERR_UNSUPPORTED, NO_OFFSET, "options.flags: has unknown bits: 0x%x",
+    return fail(error, GPT2_ERR_UNSUPPORTED, NO_OFFSET, "%s.flags: has unknown bits: 0x%x", name,
                 (unsigned)o->flags);
   if (!(o->temperature >= 0.0f) || isinf(o->temperature))
     return fail(error, GPT2_ERR_ARGUMENT, NO_OFFSET,
-                "options.temperature: must be a number from 0 (greedy) up");
+                "%s.temperature: is %s; it must be finite and 0 (greedy) or more", name,
+                number_text(o->temperature, text));
   if (o->top_k < 0)
-    return fail(error, GPT2_ERR_ARGUMENT, NO_OFFSET,
-                "options.top_k: is %d; it must be 0 (all) or more", (int)o->top_k);
-  gpt2_status status = check_share("top_p", o->top_p, error);
-  return status == GPT2_OK ? check_share("min_p", o->min_p, error) : status;
+    return fail(error, GPT2_ERR_ARGUMENT, NO_OFFSET, "%s.top_k: is %d; it must be 0 (all) or more",
+                name, (int)o->top_k);
+  gpt2_status status = check_share(name, "top_p", o->top_p, error);
+  return status == GPT2_OK ? check_share(name, "min_p", o->min_p, error) : status;
 }
 
-gpt2_status gpt2_sampler_new(const gpt2_sampler_options *options, gpt2_sampler **sampler,
-                             gpt2_error *error)
+gpt2_status sampler_new(const gpt2_sampler_options *options, const char *name,
+                        gpt2_sampler **sampler, gpt2_error *error)
 {
   gpt2_sampler_options read;
   gpt2_allocator allocator;
-  if (!sampler)
-    return fail_null(error, "sampler");
-  *sampler = NULL;
-  gpt2_status status = struct_read(&read, sizeof read, options, "options", error);
+  gpt2_status status = struct_read(&read, sizeof read, options, name, error);
   if (status == GPT2_OK)
-    status = check_options(&read, error);
+    status = check_options(&read, name, error);
   if (status == GPT2_OK)
     status = allocator_read(&allocator, read.allocator, error);
   if (status != GPT2_OK)
@@ -197,6 +214,15 @@ gpt2_status gpt2_sampler_new(const gpt2_sampler_options *options, gpt2_sampler *
   s->seed = seed;
   *sampler = s;
   return GPT2_OK;
+}
+
+gpt2_status gpt2_sampler_new(const gpt2_sampler_options *options, gpt2_sampler **sampler,
+                             gpt2_error *error)
+{
+  if (!sampler)
+    return fail_null(error, "sampler");
+  *sampler = NULL;
+  return sampler_new(options, "options", sampler, error);
 }
 
 gpt2_status gpt2_sampler_clone(const gpt2_sampler *sampler, gpt2_sampler **clone, gpt2_error *error)

@@ -4,6 +4,10 @@
 
 #include "base/memory.h"
 
+/* As gpt2_sampler_new; `name` is what messages call the options. */
+gpt2_status sampler_new(const gpt2_sampler_options *options, const char *name,
+                        gpt2_sampler **sampler, gpt2_error *error);
+
 /* As gpt2_sampler_draw; `sampler` NULL is greedy. */
 gpt2_status sampler_draw(gpt2_sampler *sampler, const float *logits, size_t n_vocab,
                          gpt2_token *token, gpt2_error *error);

@@ -126,6 +126,8 @@ static gpt2_status read_options(gpt2_context *c, const gpt2_score_options *given
   if (o->flags & ~(uint32_t)(GPT2_SCORE_NO_BOS | GPT2_SCORE_SPECIAL))
     return fail(&c->error, GPT2_ERR_UNSUPPORTED, NO_OFFSET, "options.flags: has unknown bits: 0x%x",
                 (unsigned)o->flags);
+  if (o->reserved != 0)
+    return fail(&c->error, GPT2_ERR_UNSUPPORTED, NO_OFFSET, "options.reserved: is not zero");
   if (o->stride < 0 || (size_t)o->stride > c->cache.n_ctx)
     return fail(&c->error, GPT2_ERR_ARGUMENT, NO_OFFSET,
                 "options.stride: is %d; it must be from 1 to %zu, or 0", (int)o->stride,

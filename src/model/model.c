@@ -15,6 +15,7 @@ static void log_line(const gpt2_load_options *options, int32_t level, const char
   if (!options->log)
     return;
   snprintf(line, sizeof line, "%s%s", subject, text);
+  make_printable(line); /* names in a file may hold anything, a line break too */
   options->log(level, line, options->log_user);
 }
 
@@ -135,13 +136,19 @@ static bool ends_with(const char *text, const char *end)
   return size >= end_size && strcmp(text + size - end_size, end) == 0;
 }
 
+/* Whether a path names the weights (or the index of their shards) and not the model's folder. */
+static bool names_weights(const char *path)
+{
+  return ends_with(path, ".safetensors") || ends_with(path, ".safetensors.index.json");
+}
+
 /* Splits "folder/x.safetensors" into its folder, a copy, and the file's name, inside `path`; another path is a folder
  * itself and the name NULL. */
 static char *split_path(const gpt2_allocator *allocator, const char *path, const char **name)
 {
   const char *slash = strrchr(path, '/');
   *name = NULL;
-  if (!ends_with(path, ".safetensors"))
+  if (!names_weights(path))
     return duplicate(allocator, path, strlen(path));
   *name = slash ? slash + 1 : path;
   return slash ? duplicate(allocator, path, (size_t)(slash - path) + 1) : duplicate(allocator, ".", 1);
@@ -155,6 +162,8 @@ gpt2_status gpt2_load(const char *path, const gpt2_load_options *options, gpt2_m
     *model = NULL;
   if (!path || !model)
     return fail_null(error, path ? "model" : "path");
+  if (path[0] == '\0') /* a folder of no name would be the one we are in */
+    return fail(error, GPT2_ERR_ARGUMENT, NO_OFFSET, "path: is empty");
   gpt2_status status = read_options(&read, &allocator, options, error);
   if (status != GPT2_OK)
     return status;
@@ -199,6 +208,8 @@ gpt2_status gpt2_load_source(const gpt2_source *given, const gpt2_load_options *
   gpt2_status status = struct_read(&callbacks, sizeof callbacks, given, "source", error);
   if (status == GPT2_OK && (!callbacks.open || !callbacks.read_at))
     status = fail_null(error, callbacks.open ? "source.read_at" : "source.open");
+  if (status == GPT2_OK && callbacks.reserved != 0)
+    status = fail(error, GPT2_ERR_UNSUPPORTED, NO_OFFSET, "source.reserved: is not zero");
   if (status != GPT2_OK)
     return status;
   status = read_options(&read, &allocator, options, error);
@@ -283,6 +294,7 @@ static void describe_tokenizer(const gpt2_model *model, gpt2_info *info)
   } else {
     snprintf(info->tokenizer_message, sizeof info->tokenizer_message, "%.*s",
              (int)sizeof info->tokenizer_message - 1, model->tokenizer_error.message);
+    make_printable(info->tokenizer_message); /* it may have been cut inside a character */
   }
 }
 
