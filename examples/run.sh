@@ -3,7 +3,8 @@
 #
 #   examples/run.sh [OPTIONS OF gpt2-generate] [PROMPT]
 #
-# Without arguments the prompt is "Once upon a time". Only the story goes to standard output.
+# Without any argument the prompt is "Once upon a time"; with options only, gpt2-generate reads it from standard
+# input. Only the story goes to standard output.
 set -eu
 
 root=$(dirname -- "$(dirname -- "$(readlink -f -- "$0")")")

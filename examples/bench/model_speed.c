@@ -2,9 +2,9 @@
  * drawn.
  *
  * Every repetition measures the limit and then what it judges, so that a busy machine slows both.
- * Limits: decode, batch   weights and cache that must be read, at the rate at which a buffer like
- * the weights is read prefill         the blocks' products by bare sgemm, the causal half of
- * attention at their rate, and the unembedding for the last row at the read rate */
+ * The limit of decode and batch is the weights and the cache that must be read, at the rate at
+ * which a buffer like the weights is read; that of prefill the blocks' products by bare sgemm, the
+ * causal half of attention at their rate, and the unembedding of the last row at the read rate. */
 #define _POSIX_C_SOURCE 200809L
 #include <stdlib.h>
 #include <string.h>

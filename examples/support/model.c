@@ -70,7 +70,9 @@ int open_model(const common_options *common, gpt2_model **model)
   gpt2_error error = {.struct_size = sizeof error};
   int status = find_model(common, &path);
   if (status == EXIT_DONE && gpt2_load(path.bytes, NULL, model, &error) != GPT2_OK)
-    status = program_fail_error(&error);
+    status = error.status == GPT2_ERR_NOT_FOUND
+                 ? program_fail("%s; name a model's folder by --model or GPT2_MODEL", error.message)
+                 : program_fail_error(&error);
   buffer_free(&path);
   return status;
 }

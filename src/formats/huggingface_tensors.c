@@ -147,20 +147,26 @@ static gpt2_status look_for(source *s, const char *name, gpt2_error *error)
   return status;
 }
 
+static gpt2_status fail_pickled(const file *f, gpt2_error *error)
+{
+  return fail(error, GPT2_ERR_UNSUPPORTED, NO_OFFSET,
+              "%s: PyTorch's pickled weights are not read; write model.safetensors beside it, in "
+              "Python: transformers.GPT2LMHeadModel.from_pretrained(FOLDER).save_pretrained(FOLDER)",
+              f->name);
+}
+
 /* `missing` says where model.safetensors was looked for. */
 static gpt2_status fail_no_weights(source *s, const gpt2_error *missing, gpt2_error *error)
 {
   static const char *const pickled[] = {"pytorch_model.bin", "pytorch_model.bin.index.json"};
   for (size_t i = 0; i < sizeof pickled / sizeof *pickled; i++) {
-    gpt2_status status = look_for(s, pickled[i], NULL);
-    if (status == GPT2_ERR_MEMORY)
-      return fail_memory(error, sizeof(file));
+    file *f;
+    gpt2_status status = source_file(s, pickled[i], &f, error);
+    if (status == GPT2_OK)
+      status = fail_pickled(f, error);
+    file_close(f);
     if (status != GPT2_ERR_NOT_FOUND)
-      return fail(
-          error, GPT2_ERR_UNSUPPORTED, NO_OFFSET,
-          "%s: PyTorch's pickled weights are not read; write model.safetensors beside it, in "
-          "Python: transformers.GPT2LMHeadModel.from_pretrained(FOLDER).save_pretrained(FOLDER)",
-          pickled[i]);
+      return status;
   }
   return fail(error, GPT2_ERR_NOT_FOUND, NO_OFFSET, "%s; nor is there a %s", missing->message,
               index_file);
