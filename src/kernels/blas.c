@@ -6,13 +6,14 @@
 #include <stdio.h>
 #include <string.h>
 
-/* OpenBLAS's own functions. Other libraries lack them, so they are weak: NULL where they are missing. The private
- * archive always has them, and a weak reference would not pull them out of it. */
+/* OpenBLAS's own functions. Other libraries lack them, so they are weak: NULL where they are
+ * missing. The private archive always has them, and a weak reference would not pull them out of
+ * it. */
 #ifdef GPT2_BLAS_PRIVATE
 #define IF_THERE
 #define IS_THERE(function) true
 #else
-#define IF_THERE __attribute__((weak))
+#define IF_THERE           __attribute__((weak))
 #define IS_THERE(function) ((function) != NULL)
 #endif
 IF_THERE int openblas_get_parallel(void);
@@ -24,8 +25,8 @@ IF_THERE char *openblas_get_config(void);
 /* What openblas_get_parallel answers. */
 enum { PARALLEL_SERIAL = 0, PARALLEL_PTHREADS = 1, PARALLEL_OPENMP = 2, PARALLEL_UNKNOWN = -1 };
 
-/* OpenBLAS has room for the buffers of so many callers at once as it was built for processors, prints and crashes
- * beyond; distributions build it for 64 or more. */
+/* OpenBLAS has room for the buffers of so many callers at once as it was built for processors,
+ * prints and crashes beyond; distributions build it for 64 or more. */
 enum { MAX_INSIDE = 64 };
 
 static int threading(void)
@@ -40,9 +41,9 @@ static int threading(void)
 #endif
 }
 
-/* A serial OpenBLAS, as distributions build it, finds a free work buffer without a lock: two callers at once may get
- * the same one and compute garbage (tests/consumers/threads.c shows it). So it takes one caller; the private one has
- * had a lock put in (blas_private.c). */
+/* A serial OpenBLAS, as distributions build it, finds a free work buffer without a lock: two
+ * callers at once may get the same one and compute garbage (tests/consumers/threads.c shows it). So
+ * it takes one caller; the private one has had a lock put in (blas_private.c). */
 static int max_inside(void)
 {
 #ifdef GPT2_BLAS_PRIVATE
@@ -68,8 +69,8 @@ static struct {
   int count_before; /* ... this when the first user came */
 } state = {.mutex = PTHREAD_MUTEX_INITIALIZER, .left = PTHREAD_COND_INITIALIZER};
 
-/* In a child of the process there are none of the threads that were inside when it was forked: they will not leave.
- * A count that they had lowered is put back by the child's first user. */
+/* In a child of the process there are none of the threads that were inside when it was forked: they
+ * will not leave. A count that they had lowered is put back by the child's first user. */
 static void begin_anew(void)
 {
   pthread_mutex_init(&state.mutex, NULL);
@@ -133,12 +134,13 @@ static void give_place(void)
   pthread_mutex_unlock(&state.mutex);
 }
 
-void blas_product(bool b_transposed, size_t m, size_t n, size_t k, float alpha, const float *a, size_t a_stride,
-                  const float *b, size_t b_stride, float beta, float *c, size_t c_stride)
+void blas_product(bool b_transposed, size_t m, size_t n, size_t k, float alpha, const float *a,
+                  size_t a_stride, const float *b, size_t b_stride, float beta, float *c,
+                  size_t c_stride)
 {
   take_place();
-  cblas_sgemm(CblasRowMajor, CblasNoTrans, b_transposed ? CblasTrans : CblasNoTrans, (int)m, (int)n, (int)k, alpha,
-              a, (int)a_stride, b, (int)b_stride, beta, c, (int)c_stride);
+  cblas_sgemm(CblasRowMajor, CblasNoTrans, b_transposed ? CblasTrans : CblasNoTrans, (int)m, (int)n,
+              (int)k, alpha, a, (int)a_stride, b, (int)b_stride, beta, c, (int)c_stride);
   give_place();
 }
 

@@ -1,9 +1,11 @@
-/* blas_private.c - makes the OpenBLAS that is linked into the library safe to call from several threads.
+/* blas_private.c - makes the OpenBLAS that is linked into the library safe to call from several
+ * threads.
  *
- * A serial OpenBLAS as distributions build it (without USE_LOCKING) looks for a free work buffer without a lock: two
- * threads that multiply at once may get the same one, and both get wrong results. So the linker puts the functions
- * below in the way of those that take and give back buffers (--wrap, see scripts/blas/meson.build). Only built with
- * blas=private; inside a shared library nothing can be wrapped, and blas.c lets one thread at a time into it. */
+ * A serial OpenBLAS as distributions build it (without USE_LOCKING) looks for a free work buffer
+ * without a lock: two threads that multiply at once may get the same one, and both get wrong
+ * results. So the linker puts the functions below in the way of those that take and give back
+ * buffers (--wrap, see scripts/blas/meson.build). Only built with blas=private; inside a shared
+ * library nothing can be wrapped, and blas.c lets one thread at a time into it. */
 #include <pthread.h>
 
 void *__wrap_blas_memory_alloc(int kind);

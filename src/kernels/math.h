@@ -1,9 +1,10 @@
-/* math.h - exp, tanh and erf to float32 rounding, written so that a loop over them becomes vector instructions.
+/* math.h - exp, tanh and erf to float32 rounding, written so that a loop over them becomes vector
+ * instructions.
  *
- * No branches, no tables, no calls: both sides of every choice are computed and one is taken. Each is within 2 units
- * in the last place of the true value (tests/test_math.c measures all floats' exponents). The polynomials are
- * minimax fits, made by src/kernels/coefficients.py; the ways to reduce the argument are in J.-M. Muller,
- * "Elementary Functions", 3rd edition, chapter 11. */
+ * No branches, no tables, no calls: both sides of every choice are computed and one is taken. Each
+ * is within 2 units in the last place of the true value (tests/test_math.c measures all floats'
+ * exponents). The polynomials are minimax fits, made by src/kernels/coefficients.py; the ways to
+ * reduce the argument are in J.-M. Muller, "Elementary Functions", 3rd edition, chapter 11. */
 #ifndef KERNELS_MATH_H
 #define KERNELS_MATH_H
 
@@ -24,12 +25,14 @@ static inline uint32_t bits_of_float(float value)
   return bits;
 }
 
-/* e^x = 2^n e^r with n = round(x / ln 2), |r| <= ln 2 / 2. Overflows to infinity and underflows to 0 (through the
- * subnormals) as expf does; NaN stays NaN. */
+/* e^x = 2^n e^r with n = round(x / ln 2), |r| <= ln 2 / 2. Overflows to infinity and underflows to
+ * 0 (through the subnormals) as expf does; NaN stays NaN. */
 static inline float exp_f32(float x)
 {
-  const float round_to_integer = 0x1.8p23f; /* adding it leaves the nearest integer in the low bits */
-  const float ln2_high = 0x1.63p-1f, ln2_low = -0x1.bd0106p-13f; /* n * ln2_high is exact: 9 bits times 9 */
+  const float round_to_integer =
+      0x1.8p23f; /* adding it leaves the nearest integer in the low bits */
+  const float ln2_high = 0x1.63p-1f,
+              ln2_low = -0x1.bd0106p-13f; /* n * ln2_high is exact: 9 bits times 9 */
   x = x < -104.0f ? -104.0f : x;
   x = x > 89.0f ? 89.0f : x;
   float shifted = x * 0x1.715476p0f + round_to_integer; /* 1 / ln 2 */
@@ -67,7 +70,8 @@ static inline float tanh_f32(float x)
   return magnitude < 0.625f ? near_zero : far;
 }
 
-/* Near zero an odd polynomial, elsewhere 1 - e^-q with q a polynomial for -log(erfc |x|), with the sign of x. */
+/* Near zero an odd polynomial, elsewhere 1 - e^-q with q a polynomial for -log(erfc |x|), with the
+ * sign of x. */
 static inline float erf_f32(float x)
 {
   float magnitude = float_from_bits(bits_of_float(x) & 0x7fffffff);

@@ -9,7 +9,7 @@
 typedef struct tiling {
   const product *work;
   const kernels *kernel;
-  size_t rows, columns;    /* of a whole tile */
+  size_t rows, columns; /* of a whole tile */
   size_t n_column_tiles;
 } tiling;
 
@@ -58,10 +58,12 @@ static void multiply_by_kernel(const tiling *t, size_t n_rows, size_t column, si
     t->kernel->product_in_out(work->x, weight->n_in, n_rows, w, stride, weight->n_in, n_columns, y,
                               weight->n_out);
   else
-    t->kernel->product_out_in(work->x, weight->n_in, n_rows, w, weight->n_in, n_columns, y, weight->n_out);
+    t->kernel->product_out_in(work->x, weight->n_in, n_rows, w, weight->n_in, n_columns, y,
+                              weight->n_out);
 }
 
-static void multiply_by_blas(const tiling *t, size_t row, size_t n_rows, size_t column, size_t n_columns)
+static void multiply_by_blas(const tiling *t, size_t row, size_t n_rows, size_t column,
+                             size_t n_columns)
 {
   const product *work = t->work;
   const matrix *weight = work->weight;
@@ -90,14 +92,15 @@ static void run_tile(void *data, size_t tile, int worker)
   end_tile(t, row, n_rows, column, n_columns);
 }
 
-/* Kernel tiles: all rows, and as many columns as keep eight weight rows of the tile, and the outputs, in the
- * first-level cache, but in pieces of whole cache lines and, for (in, out), of at least a kilobyte to stream. */
+/* Kernel tiles: all rows, and as many columns as keep eight weight rows of the tile, and the
+ * outputs, in the first-level cache, but in pieces of whole cache lines and, for (in, out), of at
+ * least a kilobyte to stream. */
 enum { KERNEL_COLUMNS_IN_OUT = 192, KERNEL_COLUMNS_OUT_IN = 64 };
 
-/* BLAS tiles. BLAS copies both operands into an order of its own, and does so anew for each tile: all rows of a pass
- * in one tile copy the weights once only. 192 columns are 97% as fast as the whole product in one call (256 rows by
- * 384 columns: 95%; measured on 512 rows of the 124M shapes with OpenBLAS 0.3.21), and every width of the published
- * models is then a good number of tiles. */
+/* BLAS tiles. BLAS copies both operands into an order of its own, and does so anew for each tile:
+ * all rows of a pass in one tile copy the weights once only. 192 columns are 97% as fast as the
+ * whole product in one call (256 rows by 384 columns: 95%; measured on 512 rows of the 124M shapes
+ * with OpenBLAS 0.3.21), and every width of the published models is then a good number of tiles. */
 enum { BLAS_ROWS = 512, BLAS_COLUMNS = 192 };
 
 static void choose_tiles(tiling *t)
@@ -105,7 +108,8 @@ static void choose_tiles(tiling *t)
   const product *work = t->work;
   t->rows = work->n_rows;
   if (work->n_rows <= MAX_KERNEL_ROWS) {
-    t->columns = work->weight->layout == LAYOUT_IN_OUT ? KERNEL_COLUMNS_IN_OUT : KERNEL_COLUMNS_OUT_IN;
+    t->columns =
+        work->weight->layout == LAYOUT_IN_OUT ? KERNEL_COLUMNS_IN_OUT : KERNEL_COLUMNS_OUT_IN;
   } else if (blas_max_workers() == 1) {
     t->columns = work->weight->n_out;
   } else {

@@ -1,7 +1,8 @@
 /* matmul.h - the products of rows with a weight matrix, by whichever way is fastest.
  *
- * One or a few rows (decoding) go to the row kernels: there the limit is the reading of the weights. Many rows go to
- * BLAS, tile by tile. Which tile is computed by whom changes nothing: tiles depend only on the shape. */
+ * One or a few rows (decoding) go to the row kernels: there the limit is the reading of the
+ * weights. Many rows go to BLAS, tile by tile. Which tile is computed by whom changes nothing:
+ * tiles depend only on the shape. */
 #ifndef KERNELS_MATMUL_H
 #define KERNELS_MATMUL_H
 
@@ -26,8 +27,8 @@ typedef struct product {
   const float *bias; /* (n_out) or NULL */
   const float *x;    /* (n_rows, n_in) */
   size_t n_rows;
-  float *y;          /* (n_rows, n_out) */
-  bool accumulate;   /* add to y instead of overwriting it */
+  float *y;                               /* (n_rows, n_out) */
+  bool accumulate;                        /* add to y instead of overwriting it */
   void (*activation)(float *x, size_t n); /* applied to y at the end, or NULL */
 } product;
 

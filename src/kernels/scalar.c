@@ -35,8 +35,9 @@ static float dot(const float *a, const float *b, size_t n)
 
 /* ---- Products of a few rows ---- */
 
-/* y += x[0] w[0] + ... + x[7] w[7], over n columns: eight rows of w at once, so that y is loaded and stored once for
- * eight products. The order of additions is a tree: it is also what keeps the rounding error small. */
+/* y += x[0] w[0] + ... + x[7] w[7], over n columns: eight rows of w at once, so that y is loaded
+ * and stored once for eight products. The order of additions is a tree: it is also what keeps the
+ * rounding error small. */
 static void add_eight(const float *restrict x, const float *restrict w, size_t w_stride, size_t n,
                       float *restrict y)
 {
@@ -54,8 +55,8 @@ static void add_one(float x, const float *restrict w, size_t n, float *restrict 
 }
 
 /* Eight rows of w stay in the first-level cache while every row of x uses them. */
-static void product_in_out(const float *x, size_t x_stride, size_t n_rows, const float *w, size_t w_stride,
-                           size_t n_in, size_t n_out, float *y, size_t y_stride)
+static void product_in_out(const float *x, size_t x_stride, size_t n_rows, const float *w,
+                           size_t w_stride, size_t n_in, size_t n_out, float *y, size_t y_stride)
 {
   size_t i = 0;
   for (; i + 8 <= n_in; i += 8)
@@ -66,8 +67,8 @@ static void product_in_out(const float *x, size_t x_stride, size_t n_rows, const
       add_one(x[r * x_stride + i], w + i * w_stride, n_out, y + r * y_stride);
 }
 
-static void product_out_in(const float *x, size_t x_stride, size_t n_rows, const float *w, size_t n_in,
-                           size_t n_out, float *y, size_t y_stride)
+static void product_out_in(const float *x, size_t x_stride, size_t n_rows, const float *w,
+                           size_t n_in, size_t n_out, float *y, size_t y_stride)
 {
   for (size_t j = 0; j < n_out; j++)
     for (size_t r = 0; r < n_rows; r++)
@@ -88,9 +89,10 @@ static float sum(const float *x, size_t n)
   return sum_of_lanes(lane);
 }
 
-/* Ba, Kiros and Hinton, "Layer normalization", 2016. The variance is taken about the mean, not as a difference of
- * large sums. */
-static void layer_norm(const float *x, const float *weight, const float *bias, float epsilon, size_t n, float *out)
+/* Ba, Kiros and Hinton, "Layer normalization", 2016. The variance is taken about the mean, not as a
+ * difference of large sums. */
+static void layer_norm(const float *x, const float *weight, const float *bias, float epsilon,
+                       size_t n, float *out)
 {
   float mean = sum(x, n) / (float)n;
   for (size_t i = 0; i < n; i++)
@@ -178,7 +180,8 @@ static double exponentials(const float *x, float shift, size_t n, float *out)
   return total;
 }
 
-static void exponential_sums(const float *x, float shift, size_t n, double *sum_out, double *weighted_out)
+static void exponential_sums(const float *x, float shift, size_t n, double *sum_out,
+                             double *weighted_out)
 {
   enum { PIECE = 256 };
   float e[PIECE], weighted[PIECE];

@@ -24,9 +24,9 @@ static float float_of(uint32_t bits)
   return value;
 }
 
-/* Every F16 is an F32 exactly: normal numbers move their exponent from bias 15 to 127, infinities and NaNs to the
- * greatest one; subnormals are that many times 2^-24. No step meets a subnormal F32, which a host may have told the
- * processor to flush to zero. */
+/* Every F16 is an F32 exactly: normal numbers move their exponent from bias 15 to 127, infinities
+ * and NaNs to the greatest one; subnormals are that many times 2^-24. No step meets a subnormal
+ * F32, which a host may have told the processor to flush to zero. */
 static float f16_to_f32(uint16_t half)
 {
   uint32_t sign = (uint32_t)(half & 0x8000) << 16;

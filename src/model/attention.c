@@ -1,10 +1,12 @@
-/* attention.c - softmax(causal(q . k / sqrt(d_head))) . v over the cache, never holding all scores at once.
+/* attention.c - softmax(causal(q . k / sqrt(d_head))) . v over the cache, never holding all scores
+ * at once.
  *
- * A query tile is up to 64 consecutive rows of one sequence. The keys before the tile are seen by all of its rows:
- * they go through BLAS, some hundred at a time, with a running maximum and sum for each row (Milakov and
- * Gimelshein, "Online normalizer calculation for softmax", 2018; Dao et al., "FlashAttention", 2022). The keys of
- * the tile itself are seen by some of its rows only: there each row takes its own, up to itself, so a later token is
- * never even read. A row that decodes is a tile of one: it takes all its keys in that second way. */
+ * A query tile is up to 64 consecutive rows of one sequence. The keys before the tile are seen by
+ * all of its rows: they go through BLAS, some hundred at a time, with a running maximum and sum for
+ * each row (Milakov and Gimelshein, "Online normalizer calculation for softmax", 2018; Dao et al.,
+ * "FlashAttention", 2022). The keys of the tile itself are seen by some of its rows only: there
+ * each row takes its own, up to itself, so a later token is never even read. A row that decodes is
+ * a tile of one: it takes all its keys in that second way. */
 #include "model/attention.h"
 
 #include <math.h>
@@ -24,12 +26,12 @@ typedef struct tile_state {
   const pass *of;
   const query_tile *tile;
   size_t layer, head;
-  float scale;      /* of the scores */
-  const float *q;   /* (n_rows, d_head) with a stride of 3 n_embd */
-  float *out;       /* (n_rows, d_head) with a stride of n_embd: sums of values, divided at the end */
-  float *keys;      /* (KEY_TILE, d_head) */
-  float *values;    /* (KEY_TILE, d_head) */
-  float *scores;    /* (QUERY_TILE, KEY_TILE), or one row over all positions */
+  float scale;    /* of the scores */
+  const float *q; /* (n_rows, d_head) with a stride of 3 n_embd */
+  float *out;     /* (n_rows, d_head) with a stride of n_embd: sums of values, divided at the end */
+  float *keys;    /* (KEY_TILE, d_head) */
+  float *values;  /* (KEY_TILE, d_head) */
+  float *scores;  /* (QUERY_TILE, KEY_TILE), or one row over all positions */
   float greatest[QUERY_TILE]; /* score of each row so far */
   double total[QUERY_TILE];   /* of e^(score - greatest) */
 } tile_state;
@@ -48,8 +50,10 @@ size_t attention_scratch_floats(const gpt2_model *model)
   return (n + line - 1) / line * line;
 }
 
-/* The tokens from `position` on that lie in one block, up to `end`: their number, and their keys and values. */
-static size_t run_at(const tile_state *s, size_t position, size_t end, const float **keys, const float **values)
+/* The tokens from `position` on that lie in one block, up to `end`: their number, and their keys
+ * and values. */
+static size_t run_at(const tile_state *s, size_t position, size_t end, const float **keys,
+                     const float **values)
 {
   const kv_cache *cache = s->of->cache;
   size_t within = position % KV_BLOCK_TOKENS, n = KV_BLOCK_TOKENS - within;
@@ -59,8 +63,8 @@ static size_t run_at(const tile_state *s, size_t position, size_t end, const flo
   return n < end - position ? n : end - position;
 }
 
-/* Turns n scores of a row into weights relative to its greatest score so far; if that has grown, what was summed
- * before is scaled down to it. */
+/* Turns n scores of a row into weights relative to its greatest score so far; if that has grown,
+ * what was summed before is scaled down to it. */
 static void absorb(tile_state *s, size_t row, float *scores, size_t n)
 {
   const kernels *kernel = s->of->kernel;
@@ -84,12 +88,12 @@ static void attend_together(tile_state *s, size_t position, size_t n)
     memcpy(s->keys + i * d_head, keys, run * d_head * sizeof *keys);
     memcpy(s->values + i * d_head, values, run * d_head * sizeof *values);
   }
-  blas_product(true, s->tile->n_rows, n, d_head, s->scale, s->q, 3 * n_embd, s->keys, d_head, 0.0f, s->scores,
-               KEY_TILE);
+  blas_product(true, s->tile->n_rows, n, d_head, s->scale, s->q, 3 * n_embd, s->keys, d_head, 0.0f,
+               s->scores, KEY_TILE);
   for (size_t row = 0; row < s->tile->n_rows; row++)
     absorb(s, row, s->scores + row * KEY_TILE, n);
-  blas_product(false, s->tile->n_rows, d_head, n, 1.0f, s->scores, KEY_TILE, s->values, d_head, 1.0f, s->out,
-               n_embd);
+  blas_product(false, s->tile->n_rows, d_head, n, 1.0f, s->scores, KEY_TILE, s->values, d_head,
+               1.0f, s->out, n_embd);
 }
 
 /* Keys [position, end) for one row, run by run. */
@@ -116,7 +120,8 @@ static float score_scale(const gpt2_model *model, size_t layer)
   return (float)(model->config.scale_attn_by_layer ? scale / (double)(layer + 1) : scale);
 }
 
-static void begin(tile_state *s, const pass *p, const query_tile *tile, size_t layer, size_t head, int worker)
+static void begin(tile_state *s, const pass *p, const query_tile *tile, size_t layer, size_t head,
+                  int worker)
 {
   size_t d_head = p->cache->d_head, n_embd = (size_t)p->model->config.n_embd;
   float *scratch = p->ws->scratch + (size_t)worker * attention_scratch_floats(p->model);
@@ -161,7 +166,8 @@ static void run_tile(void *data, size_t index, int worker)
     attend_together(&s, at, together - at < KEY_TILE ? together - at : KEY_TILE);
   for (size_t row = 0; row < tile->n_rows; row++) {
     attend_alone(&s, row, together, tile->position + row + 1);
-    p->kernel->scale(s.out + row * (size_t)p->model->config.n_embd, (float)(1.0 / s.total[row]), p->cache->d_head);
+    p->kernel->scale(s.out + row * (size_t)p->model->config.n_embd, (float)(1.0 / s.total[row]),
+                     p->cache->d_head);
   }
 }
 

@@ -10,8 +10,8 @@ size_t attention_scratch_floats(const gpt2_model *model);
 /* Cuts the segments of a pass into query tiles; the same for every layer. */
 void attention_prepare(pass *p);
 
-/* p->attended (n_rows, n_embd) = softmax(causal(q . k / sqrt(d_head))) . v, head by head, from p->qkv and the
- * cache, which must hold the rows' own keys and values by now. */
+/* p->attended (n_rows, n_embd) = softmax(causal(q . k / sqrt(d_head))) . v, head by head, from
+ * p->qkv and the cache, which must hold the rows' own keys and values by now. */
 void attention_run(pass *p, size_t layer);
 
 #endif

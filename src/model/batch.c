@@ -1,4 +1,5 @@
-/* batch.c - a ragged batch: rows sorted by sequence, cut into passes, and what is kept of each row afterwards. */
+/* batch.c - a ragged batch: rows sorted by sequence, cut into passes, and what is kept of each row
+ * afterwards. */
 #include "model/batch.h"
 
 #include <string.h>
@@ -29,22 +30,23 @@ gpt2_status batch_reserve(batch *b, size_t n_rows, gpt2_error *error)
 }
 
 /* Room for `rows` rows of `width` floats in *array, of which *capacity are there. */
-static gpt2_status reserve_rows(const batch *b, float **array, size_t *capacity, size_t rows, size_t width,
-                                const char *what, gpt2_error *error)
+static gpt2_status reserve_rows(const batch *b, float **array, size_t *capacity, size_t rows,
+                                size_t width, const char *what, gpt2_error *error)
 {
   size_t row_size;
   if (rows <= *capacity)
     return GPT2_OK;
   *capacity = 0;
   if (!mul_size(&row_size, width, sizeof **array) || !renew(b, (void **)array, rows, row_size))
-    return fail(error, GPT2_ERR_MEMORY, NO_OFFSET, "out of memory for the %s of %zu rows", what, rows);
+    return fail(error, GPT2_ERR_MEMORY, NO_OFFSET, "out of memory for the %s of %zu rows", what,
+                rows);
   *capacity = rows;
   return GPT2_OK;
 }
 
 void batch_free(batch *b)
 {
-  void *parts[] = {b->segments, b->order,       b->views,      b->rows,
+  void *parts[] = {b->segments, b->order,        b->views,       b->rows,
                    b->panel,    b->panel_hidden, b->kept_logits, b->kept_hidden};
   for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
     release(&b->allocator, parts[i]);
@@ -77,7 +79,8 @@ static gpt2_status find_segments(const batch_job *job, gpt2_error *error)
   for (size_t i = 0; i < job->n_rows; i++) {
     kv_sequence *s = kv_cache_make(job->cache, job->rows[i].sequence);
     if (!s)
-      return fail(error, GPT2_ERR_MEMORY, NO_OFFSET, "out of memory for sequence %d", (int)job->rows[i].sequence);
+      return fail(error, GPT2_ERR_MEMORY, NO_OFFSET, "out of memory for sequence %d",
+                  (int)job->rows[i].sequence);
     if (s->batch != b->number) {
       s->batch = b->number;
       s->segment = b->n_segments++;
@@ -98,7 +101,8 @@ static gpt2_status check_lengths(const batch_job *job, gpt2_error *error)
     if (s->n_rows > n_ctx - s->sequence->length)
       return fail(error, GPT2_ERR_CONTEXT_FULL, NO_OFFSET,
                   "sequence %d: has %zu tokens, %zu more do not fit the model's %zu positions",
-                  (int)job->rows[b->order[s->first]].sequence, s->sequence->length, s->n_rows, n_ctx);
+                  (int)job->rows[b->order[s->first]].sequence, s->sequence->length, s->n_rows,
+                  n_ctx);
   }
   return GPT2_OK;
 }
@@ -121,12 +125,14 @@ static bool is_last_of_segment(const batch *b, size_t at)
 
 static bool wants_next(const batch_job *job, size_t at)
 {
-  return !(job->rows[job->batch->order[at]].flags & GPT2_ROW_NO_NEXT) && is_last_of_segment(job->batch, at);
+  return !(job->rows[job->batch->order[at]].flags & GPT2_ROW_NO_NEXT) &&
+         is_last_of_segment(job->batch, at);
 }
 
 static bool wants_logits(const batch_job *job, size_t at)
 {
-  return (job->rows[job->batch->order[at]].flags & (GPT2_ROW_LOGITS | GPT2_ROW_SCORE)) || wants_next(job, at);
+  return (job->rows[job->batch->order[at]].flags & (GPT2_ROW_LOGITS | GPT2_ROW_SCORE)) ||
+         wants_next(job, at);
 }
 
 static size_t count_flagged(const batch_job *job, uint32_t flag)
@@ -139,18 +145,21 @@ static size_t count_flagged(const batch_job *job, uint32_t flag)
 
 static gpt2_status check_limits(const batch_job *job, gpt2_error *error)
 {
-  size_t n_logits = count_flagged(job, GPT2_ROW_LOGITS), n_hidden = count_flagged(job, GPT2_ROW_HIDDEN);
+  size_t n_logits = count_flagged(job, GPT2_ROW_LOGITS),
+         n_hidden = count_flagged(job, GPT2_ROW_HIDDEN);
   if (n_logits > job->max_logit_rows)
-    return fail(error, GPT2_ERR_LIMIT, NO_OFFSET, "rows: %zu ask for their logits, max_logit_rows is %zu", n_logits,
+    return fail(error, GPT2_ERR_LIMIT, NO_OFFSET,
+                "rows: %zu ask for their logits, max_logit_rows is %zu", n_logits,
                 job->max_logit_rows);
   if (n_hidden > job->max_hidden_rows)
-    return fail(error, GPT2_ERR_LIMIT, NO_OFFSET, "rows: %zu ask for their hidden state, max_hidden_rows is %zu",
-                n_hidden, job->max_hidden_rows);
+    return fail(error, GPT2_ERR_LIMIT, NO_OFFSET,
+                "rows: %zu ask for their hidden state, max_hidden_rows is %zu", n_hidden,
+                job->max_hidden_rows);
   return GPT2_OK;
 }
 
-/* Gives each row that asks for it a place among the kept logits and hidden states. From here on the views of the last
- * batch are gone. */
+/* Gives each row that asks for it a place among the kept logits and hidden states. From here on the
+ * views of the last batch are gone. */
 static gpt2_status place_views(const batch_job *job, gpt2_error *error)
 {
   batch *b = job->batch;
@@ -159,7 +168,8 @@ static gpt2_status place_views(const batch_job *job, gpt2_error *error)
   if (job->n_rows > b->view_capacity) {
     b->view_capacity = 0;
     if (!renew(b, (void **)&b->views, job->n_rows, sizeof *b->views))
-      return fail(error, GPT2_ERR_MEMORY, NO_OFFSET, "out of memory for the views of %zu rows", job->n_rows);
+      return fail(error, GPT2_ERR_MEMORY, NO_OFFSET, "out of memory for the views of %zu rows",
+                  job->n_rows);
     b->view_capacity = job->n_rows;
   }
   for (size_t i = 0; i < job->n_rows; i++)
@@ -176,14 +186,15 @@ static gpt2_status place_views(const batch_job *job, gpt2_error *error)
 
 /* ---- After a pass: logits for the rows that want them ---- */
 
-/* The rows of a pass that want something: those that want logits first, so that their panel is contiguous. */
+/* The rows of a pass that want something: those that want logits first, so that their panel is
+ * contiguous. */
 typedef struct wanted {
   const batch_job *job;
   const pass *pass;
-  size_t first;                /* of the pass, in `order` */
+  size_t first; /* of the pass, in `order` */
   size_t n, n_logits;
-  size_t at[MAX_PASS_ROWS];    /* rows of the pass */
-  size_t panel;                /* the first of the panel in work */
+  size_t at[MAX_PASS_ROWS]; /* rows of the pass */
+  size_t panel;             /* the first of the panel in work */
 } wanted;
 
 static void find_wanted(wanted *w)
@@ -226,7 +237,8 @@ static gpt2_status unembed_wanted(wanted *w, gpt2_error *error)
   batch *b = job->batch;
   size_t n_embd = (size_t)job->model->config.n_embd, n_vocab = (size_t)job->model->config.n_vocab;
   size_t panel_rows = w->n_logits < LOGIT_PANEL_ROWS ? w->n_logits : LOGIT_PANEL_ROWS;
-  gpt2_status status = reserve_rows(b, &b->panel_hidden, &b->hidden_rows, w->n, n_embd, "last hidden states", error);
+  gpt2_status status =
+      reserve_rows(b, &b->panel_hidden, &b->hidden_rows, w->n, n_embd, "last hidden states", error);
   if (status == GPT2_OK)
     status = reserve_rows(b, &b->panel, &b->panel_rows, panel_rows, n_vocab, "logits", error);
   if (status != GPT2_OK)
@@ -241,7 +253,8 @@ static gpt2_status unembed_wanted(wanted *w, gpt2_error *error)
   for (w->panel = 0; w->panel < w->n_logits; w->panel += LOGIT_PANEL_ROWS) {
     if (job->stopped(job->user))
       return fail(error, GPT2_ERR_CANCELLED, NO_OFFSET, "cancelled before the logits");
-    size_t n = w->n_logits - w->panel < LOGIT_PANEL_ROWS ? w->n_logits - w->panel : LOGIT_PANEL_ROWS;
+    size_t n =
+        w->n_logits - w->panel < LOGIT_PANEL_ROWS ? w->n_logits - w->panel : LOGIT_PANEL_ROWS;
     matmul(job->pool, &(product){.weight = &job->model->unembed,
                                  .x = b->panel_hidden + w->panel * n_embd,
                                  .n_rows = n,
@@ -253,8 +266,8 @@ static gpt2_status unembed_wanted(wanted *w, gpt2_error *error)
 
 /* ---- Passes ---- */
 
-/* Puts rows [first, first + n_rows) of `order` into the workspace: their tokens, and the parts of the segments that
- * they are. */
+/* Puts rows [first, first + n_rows) of `order` into the workspace: their tokens, and the parts of
+ * the segments that they are. */
 static void fill_pass(const batch_job *job, pass *p, size_t first)
 {
   const batch *b = job->batch;
@@ -267,10 +280,11 @@ static void fill_pass(const batch_job *job, pass *p, size_t first)
     size_t from = s->first > first ? s->first : first;
     size_t to = s->first + s->n_rows < end ? s->first + s->n_rows : end;
     if (from < to)
-      p->ws->segments[p->n_segments++] = (segment){.sequence = s->sequence,
-                                                   .row = from - first,
-                                                   .n_rows = to - from,
-                                                   .position = s->sequence->length + (from - s->first)};
+      p->ws->segments[p->n_segments++] =
+          (segment){.sequence = s->sequence,
+                    .row = from - first,
+                    .n_rows = to - from,
+                    .position = s->sequence->length + (from - s->first)};
   }
 }
 
@@ -317,13 +331,16 @@ static gpt2_status prepare(const batch_job *job, gpt2_error *error)
   if (status == GPT2_OK)
     status = pool_start(job->pool, error);
   if (status == GPT2_OK)
-    status = workspace_reserve(&b->workspace, job->model, pass_rows, pool_threads(job->pool), error);
+    status =
+        workspace_reserve(&b->workspace, job->model, pass_rows, pool_threads(job->pool), error);
   for (size_t i = 0; status == GPT2_OK && i < b->n_segments; i++) {
     kv_sequence *s = b->segments[i].sequence;
     status = kv_cache_reserve(job->cache, s, s->length + b->segments[i].n_rows, error);
-    if (status != GPT2_OK || s->logits || !wants_next(job, b->segments[i].first + b->segments[i].n_rows - 1))
+    if (status != GPT2_OK || s->logits ||
+        !wants_next(job, b->segments[i].first + b->segments[i].n_rows - 1))
       continue;
-    s->logits = allocate_array(&b->allocator, (size_t)job->model->config.n_vocab, sizeof *s->logits);
+    s->logits =
+        allocate_array(&b->allocator, (size_t)job->model->config.n_vocab, sizeof *s->logits);
     if (!s->logits)
       status = fail(error, GPT2_ERR_MEMORY, NO_OFFSET, "out of memory for a sequence's logits");
   }

@@ -1,4 +1,5 @@
-/* batch.h - a ragged batch: rows sorted by sequence, cut into passes, and what is kept of each row afterwards. */
+/* batch.h - a ragged batch: rows sorted by sequence, cut into passes, and what is kept of each row
+ * afterwards. */
 #ifndef MODEL_BATCH_H
 #define MODEL_BATCH_H
 
@@ -7,7 +8,7 @@
 /* The rows of one sequence in a batch. */
 typedef struct batch_segment {
   kv_sequence *sequence;
-  size_t first;    /* in `order` */
+  size_t first; /* in `order` */
   size_t n_rows;
 } batch_segment;
 
@@ -20,31 +21,32 @@ typedef struct row_view {
 
 #define NOT_KEPT SIZE_MAX
 
-/* Logits are computed for so many rows at a time: enough for BLAS, and n_vocab times it is not too much memory. */
+/* Logits are computed for so many rows at a time: enough for BLAS, and n_vocab times it is not too
+ * much memory. */
 enum { LOGIT_PANEL_ROWS = 64 };
 
 /* Everything here is grown when a batch needs more and used again. */
 typedef struct batch {
   gpt2_allocator allocator;
-  uint64_t number;          /* of the batch, so that a sequence knows whether it has a segment in it */
+  uint64_t number; /* of the batch, so that a sequence knows whether it has a segment in it */
 
   size_t row_capacity;
   size_t n_segments;
-  batch_segment *segments;  /* (row_capacity) */
-  size_t *order;            /* (row_capacity) rows in the caller's numbering, sorted by segment */
-  gpt2_row *rows;           /* (row_capacity) for callers who have no rows, such as gpt2_eval */
+  batch_segment *segments; /* (row_capacity) */
+  size_t *order;           /* (row_capacity) rows in the caller's numbering, sorted by segment */
+  gpt2_row *rows;          /* (row_capacity) for callers who have no rows, such as gpt2_eval */
 
   size_t n_rows, view_capacity;
-  row_view *views;          /* (n_rows) in the caller's numbering: what is left of the last batch */
+  row_view *views; /* (n_rows) in the caller's numbering: what is left of the last batch */
 
   workspace workspace;
-  float *panel;             /* (panel_rows, n_vocab) */
+  float *panel; /* (panel_rows, n_vocab) */
   size_t panel_rows;
-  float *panel_hidden;      /* (MAX_PASS_ROWS or fewer, n_embd) normed rows that are wanted */
+  float *panel_hidden; /* (MAX_PASS_ROWS or fewer, n_embd) normed rows that are wanted */
   size_t hidden_rows;
-  float *kept_logits;       /* (logits_capacity, n_vocab) */
+  float *kept_logits; /* (logits_capacity, n_vocab) */
   size_t logits_capacity;
-  float *kept_hidden;       /* (hidden_capacity, n_embd) */
+  float *kept_hidden; /* (hidden_capacity, n_embd) */
   size_t hidden_capacity;
 } batch;
 
@@ -61,8 +63,8 @@ typedef struct batch_job {
   void *user;
 } batch_job;
 
-/* Evaluates all rows, or none: LIMIT and CONTEXT_FULL change nothing; after any other failure the sequences are as
- * long as before, and batch_forget has been called. */
+/* Evaluates all rows, or none: LIMIT and CONTEXT_FULL change nothing; after any other failure the
+ * sequences are as long as before, and batch_forget has been called. */
 gpt2_status batch_run(const batch_job *job, gpt2_error *error);
 
 /* Makes room for `n_rows` rows; the views of the last batch stay. */

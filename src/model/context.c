@@ -1,4 +1,5 @@
-/* context.c - one user's working memory on a model: its life, its errors, and the public functions on it. */
+/* context.c - one user's working memory on a model: its life, its errors, and the public functions
+ * on it. */
 #include "model/context.h"
 
 #include "base/cpu.h"
@@ -29,7 +30,8 @@ bool context_stopped(gpt2_context *context)
 {
   if (atomic_load(&context->cancelled) && atomic_exchange(&context->cancelled, false))
     return true;
-  return context->options.abort_callback && context->options.abort_callback(context->options.abort_user) != 0;
+  return context->options.abort_callback &&
+         context->options.abort_callback(context->options.abort_user) != 0;
 }
 
 /* ---- What it is asked to evaluate ---- */
@@ -38,17 +40,19 @@ gpt2_status context_check_sequence(gpt2_context *context, int32_t sequence)
 {
   if (sequence >= 0 && sequence < GPT2_MAX_SEQUENCES)
     return GPT2_OK;
-  return fail(&context->error, GPT2_ERR_ARGUMENT, NO_OFFSET, "sequence: is %d; sequences go from 0 to %d",
-              (int)sequence, GPT2_MAX_SEQUENCES - 1);
+  return fail(&context->error, GPT2_ERR_ARGUMENT, NO_OFFSET,
+              "sequence: is %d; sequences go from 0 to %d", (int)sequence, GPT2_MAX_SEQUENCES - 1);
 }
 
-static gpt2_status check_token(gpt2_context *context, const char *what, size_t row, gpt2_token token)
+static gpt2_status check_token(gpt2_context *context, const char *what, size_t row,
+                               gpt2_token token)
 {
   int32_t n_vocab = context->model->config.n_vocab;
   if (token >= 0 && token < n_vocab)
     return GPT2_OK;
-  return fail(&context->error, GPT2_ERR_ARGUMENT, NO_OFFSET, "%s %zu: is %d; the model's tokens go from 0 to %d",
-              what, row, (int)token, (int)n_vocab - 1);
+  return fail(&context->error, GPT2_ERR_ARGUMENT, NO_OFFSET,
+              "%s %zu: is %d; the model's tokens go from 0 to %d", what, row, (int)token,
+              (int)n_vocab - 1);
 }
 
 static gpt2_status check_row(gpt2_context *context, size_t i, const gpt2_row *row)
@@ -60,8 +64,8 @@ static gpt2_status check_row(gpt2_context *context, size_t i, const gpt2_row *ro
   if (status == GPT2_OK && (row->flags & GPT2_ROW_SCORE))
     status = check_token(context, "target", i, row->target);
   if (status == GPT2_OK && (row->flags & ~known))
-    status = fail(&context->error, GPT2_ERR_UNSUPPORTED, NO_OFFSET, "flags: row %zu has unknown bits: 0x%x", i,
-                  (unsigned)row->flags);
+    status = fail(&context->error, GPT2_ERR_UNSUPPORTED, NO_OFFSET,
+                  "flags: row %zu has unknown bits: 0x%x", i, (unsigned)row->flags);
   return status;
 }
 
@@ -93,7 +97,8 @@ const float *context_logits(const gpt2_context *context, int32_t sequence)
 
 /* ---- Making and freeing ---- */
 
-static gpt2_status read_options(gpt2_context_options *o, const gpt2_context_options *given, gpt2_error *error)
+static gpt2_status read_options(gpt2_context_options *o, const gpt2_context_options *given,
+                                gpt2_error *error)
 {
   gpt2_status status = struct_read(o, sizeof *o, given, "options", error);
   if (status != GPT2_OK)
@@ -106,11 +111,11 @@ static gpt2_status read_options(gpt2_context_options *o, const gpt2_context_opti
                 {"max_hidden_rows", o->max_hidden_rows}};
   for (size_t i = 0; i < sizeof counts / sizeof *counts; i++)
     if (counts[i].value < 0)
-      return fail(error, GPT2_ERR_ARGUMENT, NO_OFFSET, "options.%s: is %d; 0 is the default", counts[i].name,
-                  (int)counts[i].value);
+      return fail(error, GPT2_ERR_ARGUMENT, NO_OFFSET, "options.%s: is %d; 0 is the default",
+                  counts[i].name, (int)counts[i].value);
   if (o->n_threads > MAX_THREADS)
-    return fail(error, GPT2_ERR_LIMIT, NO_OFFSET, "options.n_threads: is %d, at most %d are allowed",
-                (int)o->n_threads, MAX_THREADS);
+    return fail(error, GPT2_ERR_LIMIT, NO_OFFSET,
+                "options.n_threads: is %d, at most %d are allowed", (int)o->n_threads, MAX_THREADS);
   if (o->n_threads == 0) {
     int cores = cpu_cores();
     o->n_threads = cores < MAX_THREADS ? cores : MAX_THREADS;
@@ -122,8 +127,8 @@ static gpt2_status read_options(gpt2_context_options *o, const gpt2_context_opti
   return GPT2_OK;
 }
 
-gpt2_status gpt2_context_new(gpt2_model *model, const gpt2_context_options *options, gpt2_context **out,
-                             gpt2_error *error)
+gpt2_status gpt2_context_new(gpt2_model *model, const gpt2_context_options *options,
+                             gpt2_context **out, gpt2_error *error)
 {
   gpt2_context_options read;
   if (out)
@@ -142,9 +147,10 @@ gpt2_status gpt2_context_new(gpt2_model *model, const gpt2_context_options *opti
   c->options = read;
   c->error = (gpt2_error){.struct_size = sizeof c->error, .offset = NO_OFFSET};
   c->batch.allocator = c->batch.workspace.allocator = model->allocator;
-  kv_cache_init(&c->cache, &model->allocator, (size_t)model->config.n_layer, (size_t)model->config.n_head,
-                model_d_head(model), (size_t)model->config.n_ctx);
-  status = pool_new(&model->allocator, read.n_threads, read.parallel_for, read.parallel_for_user, &c->pool, error);
+  kv_cache_init(&c->cache, &model->allocator, (size_t)model->config.n_layer,
+                (size_t)model->config.n_head, model_d_head(model), (size_t)model->config.n_ctx);
+  status = pool_new(&model->allocator, read.n_threads, read.parallel_for, read.parallel_for_user,
+                    &c->pool, error);
   if (status != GPT2_OK) {
     gpt2_context_free(c);
     return status;
@@ -197,7 +203,8 @@ gpt2_status gpt2_eval_batch(gpt2_context *context, const gpt2_row *rows, size_t 
   if (!rows)
     status = fail_null(&context->error, "rows");
   else if (n_rows == 0)
-    status = fail(&context->error, GPT2_ERR_ARGUMENT, NO_OFFSET, "n_rows: is 0; there is nothing to evaluate");
+    status = fail(&context->error, GPT2_ERR_ARGUMENT, NO_OFFSET,
+                  "n_rows: is 0; there is nothing to evaluate");
   for (size_t i = 0; status == GPT2_OK && i < n_rows; i++)
     status = check_row(context, i, &rows[i]);
   if (status == GPT2_OK)
@@ -205,13 +212,14 @@ gpt2_status gpt2_eval_batch(gpt2_context *context, const gpt2_row *rows, size_t 
   return context_end(context, status);
 }
 
-static gpt2_status eval_tokens(gpt2_context *context, int32_t sequence, const gpt2_token *tokens, size_t n_tokens,
-                               uint32_t flags)
+static gpt2_status eval_tokens(gpt2_context *context, int32_t sequence, const gpt2_token *tokens,
+                               size_t n_tokens, uint32_t flags)
 {
   if (!tokens)
     return fail_null(&context->error, "tokens");
   if (n_tokens == 0)
-    return fail(&context->error, GPT2_ERR_ARGUMENT, NO_OFFSET, "n_tokens: is 0; there is nothing to evaluate");
+    return fail(&context->error, GPT2_ERR_ARGUMENT, NO_OFFSET,
+                "n_tokens: is 0; there is nothing to evaluate");
   if (flags & GPT2_ROW_SCORE)
     return fail(&context->error, GPT2_ERR_ARGUMENT, NO_OFFSET,
                 "flags: GPT2_ROW_SCORE needs a target for each row: use gpt2_eval_batch");
@@ -221,7 +229,8 @@ static gpt2_status eval_tokens(gpt2_context *context, int32_t sequence, const gp
                 "n_tokens: is %zu; the model has %zu positions", n_tokens, context->cache.n_ctx);
   gpt2_status status = GPT2_OK;
   for (size_t i = 0; status == GPT2_OK && i < n_tokens; i++)
-    status = check_row(context, i, &(gpt2_row){.token = tokens[i], .sequence = sequence, .flags = flags});
+    status = check_row(context, i,
+                       &(gpt2_row){.token = tokens[i], .sequence = sequence, .flags = flags});
   if (status != GPT2_OK)
     return status;
   status = batch_reserve(&context->batch, n_tokens, &context->error);
@@ -235,8 +244,8 @@ static gpt2_status eval_tokens(gpt2_context *context, int32_t sequence, const gp
   return context_eval(context, rows, n_tokens);
 }
 
-gpt2_status gpt2_eval(gpt2_context *context, int32_t sequence, const gpt2_token *tokens, size_t n_tokens,
-                      uint32_t flags)
+gpt2_status gpt2_eval(gpt2_context *context, int32_t sequence, const gpt2_token *tokens,
+                      size_t n_tokens, uint32_t flags)
 {
   gpt2_status status = context_begin(context);
   if (status != GPT2_OK)
@@ -268,7 +277,8 @@ const float *gpt2_row_hidden(const gpt2_context *context, size_t row)
 {
   if (!context || row >= context->batch.n_rows || context->batch.views[row].hidden == NOT_KEPT)
     return NULL;
-  return context->batch.kept_hidden + context->batch.views[row].hidden * (size_t)context->model->config.n_embd;
+  return context->batch.kept_hidden +
+         context->batch.views[row].hidden * (size_t)context->model->config.n_embd;
 }
 
 static gpt2_status read_score(gpt2_context *context, size_t row, gpt2_token_score *score)
@@ -277,12 +287,14 @@ static gpt2_status read_score(gpt2_context *context, size_t row, gpt2_token_scor
   if (!score)
     return fail_null(&context->error, "score");
   if (row >= b->n_rows)
-    return fail(&context->error, GPT2_ERR_ARGUMENT, NO_OFFSET, "row: is %zu; the last batch has %zu rows", row,
-                b->n_rows);
+    return fail(&context->error, GPT2_ERR_ARGUMENT, NO_OFFSET,
+                "row: is %zu; the last batch has %zu rows", row, b->n_rows);
   if (b->views[row].non_finite)
-    return fail(&context->error, GPT2_ERR_NON_FINITE, NO_OFFSET, "row %zu: its logits are not finite", row);
+    return fail(&context->error, GPT2_ERR_NON_FINITE, NO_OFFSET,
+                "row %zu: its logits are not finite", row);
   if (b->views[row].score.rank == 0)
-    return fail(&context->error, GPT2_ERR_NO_LOGITS, NO_OFFSET, "row %zu: did not ask for GPT2_ROW_SCORE", row);
+    return fail(&context->error, GPT2_ERR_NO_LOGITS, NO_OFFSET,
+                "row %zu: did not ask for GPT2_ROW_SCORE", row);
   *score = b->views[row].score;
   return GPT2_OK;
 }
@@ -301,8 +313,8 @@ size_t gpt2_kv_length(const gpt2_context *context, int32_t sequence)
   return s ? s->length : 0;
 }
 
-static gpt2_status read_tokens(gpt2_context *context, int32_t sequence, gpt2_token *tokens, size_t capacity,
-                               size_t *n_tokens)
+static gpt2_status read_tokens(gpt2_context *context, int32_t sequence, gpt2_token *tokens,
+                               size_t capacity, size_t *n_tokens)
 {
   gpt2_status status = context_check_sequence(context, sequence);
   if (status != GPT2_OK)
@@ -312,19 +324,20 @@ static gpt2_status read_tokens(gpt2_context *context, int32_t sequence, gpt2_tok
   const kv_sequence *s = find_sequence(context, sequence);
   *n_tokens = s ? s->length : 0;
   if (*n_tokens > capacity)
-    return fail(&context->error, GPT2_ERR_BUFFER_TOO_SMALL, NO_OFFSET, "capacity: is %zu, sequence %d has %zu tokens",
-                capacity, (int)sequence, *n_tokens);
+    return fail(&context->error, GPT2_ERR_BUFFER_TOO_SMALL, NO_OFFSET,
+                "capacity: is %zu, sequence %d has %zu tokens", capacity, (int)sequence, *n_tokens);
   for (size_t i = 0; i < *n_tokens; i++)
     tokens[i] = s->blocks[i / KV_BLOCK_TOKENS]->tokens[i % KV_BLOCK_TOKENS];
   return GPT2_OK;
 }
 
-gpt2_status gpt2_kv_tokens(gpt2_context *context, int32_t sequence, gpt2_token *tokens, size_t capacity,
-                           size_t *n_tokens)
+gpt2_status gpt2_kv_tokens(gpt2_context *context, int32_t sequence, gpt2_token *tokens,
+                           size_t capacity, size_t *n_tokens)
 {
   gpt2_status status = context_begin(context);
-  return status == GPT2_OK ? context_end(context, read_tokens(context, sequence, tokens, capacity, n_tokens))
-                           : status;
+  return status == GPT2_OK
+             ? context_end(context, read_tokens(context, sequence, tokens, capacity, n_tokens))
+             : status;
 }
 
 static gpt2_status truncate(gpt2_context *context, int32_t sequence, size_t length)
@@ -334,8 +347,8 @@ static gpt2_status truncate(gpt2_context *context, int32_t sequence, size_t leng
     return status;
   size_t now = gpt2_kv_length(context, sequence);
   if (length > now)
-    return fail(&context->error, GPT2_ERR_ARGUMENT, NO_OFFSET, "length: is %zu, sequence %d has %zu tokens", length,
-                (int)sequence, now);
+    return fail(&context->error, GPT2_ERR_ARGUMENT, NO_OFFSET,
+                "length: is %zu, sequence %d has %zu tokens", length, (int)sequence, now);
   kv_sequence *s = kv_cache_find(&context->cache, sequence);
   if (!s)
     return GPT2_OK;

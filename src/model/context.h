@@ -12,15 +12,15 @@ struct gpt2_context {
   gpt2_model *model;
   pool *pool;
   gpt2_context_options options;
-  gpt2_error error;         /* the last failure */
-  _Atomic bool busy;        /* some thread is in a call */
-  _Atomic bool cancelled;   /* gpt2_cancel was called */
+  gpt2_error error;       /* the last failure */
+  _Atomic bool busy;      /* some thread is in a call */
+  _Atomic bool cancelled; /* gpt2_cancel was called */
   kv_cache cache;
-  batch batch;              /* the last one, and memory for the next */
+  batch batch; /* the last one, and memory for the next */
 };
 
-/* Every call that uses a context stands between these two: the second caller at a time gets GPT2_ERR_BUSY, and must
- * not call context_end. NULL is GPT2_ERR_ARGUMENT. */
+/* Every call that uses a context stands between these two: the second caller at a time gets
+ * GPT2_ERR_BUSY, and must not call context_end. NULL is GPT2_ERR_ARGUMENT. */
 gpt2_status context_begin(gpt2_context *context);
 gpt2_status context_end(gpt2_context *context, gpt2_status status);
 

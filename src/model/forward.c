@@ -2,20 +2,21 @@
  *
  *     embed: residual = wte[token] + wpe[position]
  *     for each block:
- *         attention: residual += attn_proj(softmax(causal(q.k / sqrt(d_head))) . v)   on ln_1(residual)
- *         mlp:       residual += mlp_proj(gelu(mlp_fc(ln_2(residual))))
+ *       attention: residual += attn_proj(softmax(causal(q.k / sqrt(d_head))) . v) on ln_1(residual)
+ *       mlp:       residual += mlp_proj(gelu(mlp_fc(ln_2(residual))))
  *     logits = ln_f(residual) . wte^T
  *
- * Radford et al., "Language models are unsupervised multitask learners", 2019; pre-norm blocks of Vaswani et al.,
- * "Attention is all you need", 2017. Products see the rows of all sequences at once, attention one sequence at a
- * time. */
+ * Radford et al., "Language models are unsupervised multitask learners", 2019; pre-norm blocks of
+ * Vaswani et al., "Attention is all you need", 2017. Products see the rows of all sequences at
+ * once, attention one sequence at a time. */
 #include "model/forward.h"
 
 #include <string.h>
 
 #include "model/attention.h"
 
-/* Rows that a worker takes at once where rows do not touch each other: one row of decoding stays on its thread. */
+/* Rows that a worker takes at once where rows do not touch each other: one row of decoding stays on
+ * its thread. */
 enum { ROWS_PER_TILE = 16 };
 
 /* A step that is done row by row. */
@@ -40,7 +41,8 @@ static void run_rows(void *data, size_t tile, int worker)
 static void for_each_row(row_step *step)
 {
   const pass *p = step->of;
-  pool_run(p->pool, (p->n_rows + ROWS_PER_TILE - 1) / ROWS_PER_TILE, pool_threads(p->pool), run_rows, step);
+  pool_run(p->pool, (p->n_rows + ROWS_PER_TILE - 1) / ROWS_PER_TILE, pool_threads(p->pool),
+           run_rows, step);
 }
 
 /* ---- embed ---- */
@@ -75,7 +77,8 @@ static void embed_row(const row_step *step, size_t row)
   size_t position = position_of(p, row, &sequence);
   sequence->blocks[position / KV_BLOCK_TOKENS]->tokens[position % KV_BLOCK_TOKENS] = token;
   float *residual = p->ws->residual + row * n_embd;
-  memcpy(residual, (const float *)p->model->wte.data + (size_t)token * n_embd, n_embd * sizeof *residual);
+  memcpy(residual, (const float *)p->model->wte.data + (size_t)token * n_embd,
+         n_embd * sizeof *residual);
   p->kernel->add(residual, (const float *)p->model->wpe.data + position * n_embd, n_embd);
 }
 
@@ -110,8 +113,10 @@ static void remember_row(const row_step *step, size_t row)
   const kv_block *b = sequence->blocks[position / KV_BLOCK_TOKENS];
   const float *key = p->ws->qkv + row * 3 * n_embd + n_embd, *value = key + n_embd;
   for (size_t head = 0; head < p->cache->n_head; head++) {
-    memcpy(kv_block_keys(p->cache, b, step->layer, head) + at, key + head * d_head, d_head * sizeof *key);
-    memcpy(kv_block_values(p->cache, b, step->layer, head) + at, value + head * d_head, d_head * sizeof *key);
+    memcpy(kv_block_keys(p->cache, b, step->layer, head) + at, key + head * d_head,
+           d_head * sizeof *key);
+    memcpy(kv_block_values(p->cache, b, step->layer, head) + at, value + head * d_head,
+           d_head * sizeof *key);
   }
 }
 
@@ -144,7 +149,8 @@ static void mlp(const pass *p, const block *b)
 {
   workspace *ws = p->ws;
   normalize(p, &b->ln_2);
-  apply(p, &b->mlp_fc, ws->normed, ws->mlp, false, p->kernel->activation[p->model->config.activation]);
+  apply(p, &b->mlp_fc, ws->normed, ws->mlp, false,
+        p->kernel->activation[p->model->config.activation]);
   apply(p, &b->mlp_proj, ws->mlp, ws->residual, true, NULL);
 }
 
@@ -156,8 +162,8 @@ gpt2_status forward(pass *p, gpt2_error *error)
   embed(p);
   for (size_t layer = 0; layer < (size_t)p->model->config.n_layer; layer++) {
     if (p->stopped(p->user))
-      return fail(error, GPT2_ERR_CANCELLED, NO_OFFSET, "cancelled before block %zu of %d", layer + 1,
-                  (int)p->model->config.n_layer);
+      return fail(error, GPT2_ERR_CANCELLED, NO_OFFSET, "cancelled before block %zu of %d",
+                  layer + 1, (int)p->model->config.n_layer);
     const block *b = &p->model->blocks[layer];
     attention(p, b, layer);
     mlp(p, b);
@@ -176,8 +182,8 @@ void forward_final_norm(const pass *p, size_t row, float *out)
 
 void workspace_free(workspace *ws)
 {
-  void *parts[] = {ws->tokens, ws->segments, ws->tiles,    ws->residual, ws->normed,
-                   ws->qkv,    ws->attended, ws->mlp,      ws->scratch};
+  void *parts[] = {ws->tokens, ws->segments, ws->tiles, ws->residual, ws->normed,
+                   ws->qkv,    ws->attended, ws->mlp,   ws->scratch};
   for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
     release(&ws->allocator, parts[i]);
   *ws = (workspace){.allocator = ws->allocator};
@@ -202,11 +208,13 @@ gpt2_status workspace_reserve(workspace *ws, const gpt2_model *model, size_t n_r
   ws->qkv = allocate_array(a, capacity, 3 * n_embd * sizeof(float));
   ws->attended = allocate_array(a, capacity, n_embd * sizeof(float));
   ws->mlp = allocate_array(a, capacity, n_inner * sizeof(float));
-  ws->scratch = allocate_array(a, (size_t)n_threads, attention_scratch_floats(model) * sizeof(float));
-  if (!ws->tokens || !ws->segments || !ws->tiles || !ws->residual || !ws->normed || !ws->qkv || !ws->attended ||
-      !ws->mlp || !ws->scratch) {
+  ws->scratch =
+      allocate_array(a, (size_t)n_threads, attention_scratch_floats(model) * sizeof(float));
+  if (!ws->tokens || !ws->segments || !ws->tiles || !ws->residual || !ws->normed || !ws->qkv ||
+      !ws->attended || !ws->mlp || !ws->scratch) {
     workspace_free(ws);
-    return fail(error, GPT2_ERR_MEMORY, NO_OFFSET, "out of memory for the activations of %zu rows", n_rows);
+    return fail(error, GPT2_ERR_MEMORY, NO_OFFSET, "out of memory for the activations of %zu rows",
+                n_rows);
   }
   ws->n_rows = capacity;
   return GPT2_OK;

@@ -12,7 +12,7 @@ enum { MAX_PASS_ROWS = 512 };
 /* Consecutive rows of one sequence. */
 typedef struct segment {
   kv_sequence *sequence;
-  size_t row;      /* its first row in the pass */
+  size_t row; /* its first row in the pass */
   size_t n_rows;
   size_t position; /* of that row in the sequence */
 } segment;
@@ -26,16 +26,16 @@ typedef struct query_tile {
 /* Memory for the activations of a pass: made for the largest so far and used again. */
 typedef struct workspace {
   gpt2_allocator allocator;
-  size_t n_rows;       /* that there is room for */
-  gpt2_token *tokens;  /* (n_rows) */
-  segment *segments;   /* (n_rows): as many as there can be */
-  query_tile *tiles;   /* (n_rows) */
-  float *residual;     /* (n_rows, n_embd) */
-  float *normed;       /* (n_rows, n_embd) */
-  float *qkv;          /* (n_rows, 3 n_embd) */
-  float *attended;     /* (n_rows, n_embd) */
-  float *mlp;          /* (n_rows, n_inner) */
-  float *scratch;      /* (n_threads, attention_scratch_floats) */
+  size_t n_rows;      /* that there is room for */
+  gpt2_token *tokens; /* (n_rows) */
+  segment *segments;  /* (n_rows): as many as there can be */
+  query_tile *tiles;  /* (n_rows) */
+  float *residual;    /* (n_rows, n_embd) */
+  float *normed;      /* (n_rows, n_embd) */
+  float *qkv;         /* (n_rows, 3 n_embd) */
+  float *attended;    /* (n_rows, n_embd) */
+  float *mlp;         /* (n_rows, n_inner) */
+  float *scratch;     /* (n_threads, attention_scratch_floats) */
 } workspace;
 
 gpt2_status workspace_reserve(workspace *ws, const gpt2_model *model, size_t n_rows, int n_threads,
@@ -45,7 +45,7 @@ void workspace_free(workspace *ws);
 /* One pass: rows whose tokens and segments the caller has filled in `ws`. */
 typedef struct pass {
   const gpt2_model *model;
-  kv_cache *cache;  /* with blocks reserved for all rows */
+  kv_cache *cache; /* with blocks reserved for all rows */
   pool *pool;
   workspace *ws;
   const kernels *kernel;
@@ -56,8 +56,8 @@ typedef struct pass {
   void *user;
 } pass;
 
-/* Runs all rows through all blocks, writing their keys and values to the cache; the residual stream stays in
- * ws->residual. GPT2_ERR_CANCELLED if stopped. */
+/* Runs all rows through all blocks, writing their keys and values to the cache; the residual stream
+ * stays in ws->residual. GPT2_ERR_CANCELLED if stopped. */
 gpt2_status forward(pass *p, gpt2_error *error);
 
 /* The last layer norm of one row of the pass: out (n_embd). */

@@ -1,13 +1,17 @@
-/* kv_cache.c - the keys and values of the tokens that sequences have seen, in blocks of 16 tokens. */
+/* kv_cache.c - the keys and values of the tokens that sequences have seen, in blocks of 16
+ * tokens. */
 #include "model/kv_cache.h"
 
 #include <string.h>
 
-void kv_cache_init(kv_cache *cache, const gpt2_allocator *allocator, size_t n_layer, size_t n_head, size_t d_head,
-                   size_t n_ctx)
+void kv_cache_init(kv_cache *cache, const gpt2_allocator *allocator, size_t n_layer, size_t n_head,
+                   size_t d_head, size_t n_ctx)
 {
-  *cache = (kv_cache){
-      .allocator = *allocator, .n_layer = n_layer, .n_head = n_head, .d_head = d_head, .n_ctx = n_ctx};
+  *cache = (kv_cache){.allocator = *allocator,
+                      .n_layer = n_layer,
+                      .n_head = n_head,
+                      .d_head = d_head,
+                      .n_ctx = n_ctx};
 }
 
 kv_sequence *kv_cache_find(const kv_cache *cache, int32_t sequence)
@@ -33,8 +37,8 @@ static kv_sequence *sequence_new(const kv_cache *cache)
   if (!s)
     return NULL;
   s->pending = -1;
-  s->blocks = allocate_array(&cache->allocator, (cache->n_ctx + KV_BLOCK_TOKENS - 1) / KV_BLOCK_TOKENS,
-                             sizeof *s->blocks);
+  s->blocks = allocate_array(
+      &cache->allocator, (cache->n_ctx + KV_BLOCK_TOKENS - 1) / KV_BLOCK_TOKENS, sizeof *s->blocks);
   if (!s->blocks) {
     sequence_free(&cache->allocator, s);
     return NULL;
@@ -84,7 +88,8 @@ gpt2_status kv_cache_reserve(kv_cache *cache, kv_sequence *s, size_t length, gpt
   while (s->n_blocks * KV_BLOCK_TOKENS < length) {
     kv_block *b = block_new(cache);
     if (!b)
-      return fail(error, GPT2_ERR_MEMORY, NO_OFFSET, "out of memory for the KV cache of %zu tokens", length);
+      return fail(error, GPT2_ERR_MEMORY, NO_OFFSET, "out of memory for the KV cache of %zu tokens",
+                  length);
     s->blocks[s->n_blocks++] = b;
   }
   return GPT2_OK;

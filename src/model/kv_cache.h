@@ -1,7 +1,8 @@
 /* kv_cache.h - the keys and values of the tokens that sequences have seen, in blocks of 16 tokens.
  *
- * A block holds, for every layer and head, its tokens' keys contiguously and then their values, so that attention
- * reads a sequence as a list of runs. Blocks given back are kept for the next sequence that grows. */
+ * A block holds, for every layer and head, its tokens' keys contiguously and then their values, so
+ * that attention reads a sequence as a list of runs. Blocks given back are kept for the next
+ * sequence that grows. */
 #ifndef MODEL_KV_CACHE_H
 #define MODEL_KV_CACHE_H
 
@@ -17,18 +18,22 @@ typedef struct kv_block {
 
 /* A sequence, and what a context knows of it besides. */
 typedef struct kv_sequence {
-  size_t length;       /* tokens in the cache */
-  size_t n_blocks;     /* enough for them, or more after a failed evaluation */
-  kv_block **blocks;   /* room for a whole context */
-  float *logits;       /* (n_vocab) next-token logits, or NULL */
+  size_t length;     /* tokens in the cache */
+  size_t n_blocks;   /* enough for them, or more after a failed evaluation */
+  kv_block **blocks; /* room for a whole context */
+  float *logits;     /* (n_vocab) next-token logits, or NULL */
   bool has_logits;
-  gpt2_token pending;  /* drawn but not evaluated yet; -1: none */
-  uint64_t batch;      /* the last batch that it had rows in, and ... */
-  size_t segment;      /* ... its number there */
+  gpt2_token pending; /* drawn but not evaluated yet; -1: none */
+  uint64_t batch;     /* the last batch that it had rows in, and ... */
+  size_t segment;     /* ... its number there */
 } kv_sequence;
 
 /* One sequence more than callers can name: scoring works in it. */
-enum { KV_SCORING = GPT2_MAX_SEQUENCES, KV_PAGE = 256, KV_PAGES = GPT2_MAX_SEQUENCES / KV_PAGE + 1 };
+enum {
+  KV_SCORING = GPT2_MAX_SEQUENCES,
+  KV_PAGE = 256,
+  KV_PAGES = GPT2_MAX_SEQUENCES / KV_PAGE + 1
+};
 
 typedef struct kv_cache {
   gpt2_allocator allocator;
@@ -37,8 +42,8 @@ typedef struct kv_cache {
   kv_block *free_blocks;
 } kv_cache;
 
-void kv_cache_init(kv_cache *cache, const gpt2_allocator *allocator, size_t n_layer, size_t n_head, size_t d_head,
-                   size_t n_ctx);
+void kv_cache_init(kv_cache *cache, const gpt2_allocator *allocator, size_t n_layer, size_t n_head,
+                   size_t d_head, size_t n_ctx);
 void kv_cache_free(kv_cache *cache);
 
 /* The sequence of that number, in range; NULL if it was never used. */
@@ -50,7 +55,8 @@ kv_sequence *kv_cache_make(kv_cache *cache, int32_t sequence);
 /* Makes sure that blocks for `length` <= n_ctx tokens are there. */
 gpt2_status kv_cache_reserve(kv_cache *cache, kv_sequence *s, size_t length, gpt2_error *error);
 
-/* Forgets all but the first `length` tokens; blocks that are not needed any more go to the free ones. */
+/* Forgets all but the first `length` tokens; blocks that are not needed any more go to the free
+ * ones. */
 void kv_cache_truncate(kv_cache *cache, kv_sequence *s, size_t length);
 
 /* Empties a sequence and frees all that it has. */
@@ -59,13 +65,16 @@ void kv_cache_drop(kv_cache *cache, int32_t sequence);
 /* Drops all sequences and gives the memory back. */
 void kv_cache_clear(kv_cache *cache);
 
-/* The tokens of a block as one run of a head: keys (KV_BLOCK_TOKENS, d_head) and values likewise. */
-static inline float *kv_block_keys(const kv_cache *cache, const kv_block *b, size_t layer, size_t head)
+/* The tokens of a block as one run of a head: keys (KV_BLOCK_TOKENS, d_head) and values
+ * likewise. */
+static inline float *kv_block_keys(const kv_cache *cache, const kv_block *b, size_t layer,
+                                   size_t head)
 {
   return b->data + ((layer * 2) * cache->n_head + head) * KV_BLOCK_TOKENS * cache->d_head;
 }
 
-static inline float *kv_block_values(const kv_cache *cache, const kv_block *b, size_t layer, size_t head)
+static inline float *kv_block_values(const kv_cache *cache, const kv_block *b, size_t layer,
+                                     size_t head)
 {
   return b->data + ((layer * 2 + 1) * cache->n_head + head) * KV_BLOCK_TOKENS * cache->d_head;
 }

@@ -9,7 +9,8 @@
 #include "kernels/blas.h"
 
 /* Sends a finished sentence to the host's log, if it wants one. */
-static void log_line(const gpt2_load_options *options, int32_t level, const char *subject, const char *text)
+static void log_line(const gpt2_load_options *options, int32_t level, const char *subject,
+                     const char *text)
 {
   char line[640];
   if (!options->log)
@@ -68,11 +69,13 @@ uint32_t gpt2_token_flags(const gpt2_model *model, gpt2_token token)
 
 /* ---- Loading ---- */
 
-/* A tokenizer that is missing or unusable is no reason not to load: the model remembers why. Running out of memory
- * is one. */
-static gpt2_status load_tokenizer(gpt2_model *model, const gpt2_load_options *options, gpt2_error *error)
+/* A tokenizer that is missing or unusable is no reason not to load: the model remembers why.
+ * Running out of memory is one. */
+static gpt2_status load_tokenizer(gpt2_model *model, const gpt2_load_options *options,
+                                  gpt2_error *error)
 {
-  model->tokenizer_error = (gpt2_error){.struct_size = sizeof model->tokenizer_error, .offset = NO_OFFSET};
+  model->tokenizer_error =
+      (gpt2_error){.struct_size = sizeof model->tokenizer_error, .offset = NO_OFFSET};
   gpt2_status status = tokenizer_load(model->source, &model->tokenizer, &model->tokenizer_error);
   if (status == GPT2_ERR_MEMORY)
     return fail(error, status, NO_OFFSET, "%s", model->tokenizer_error.message);
@@ -81,8 +84,8 @@ static gpt2_status load_tokenizer(gpt2_model *model, const gpt2_load_options *op
   return GPT2_OK;
 }
 
-static gpt2_status load_parts(gpt2_model *model, const char *weights_file, const gpt2_load_options *options,
-                              gpt2_error *error)
+static gpt2_status load_parts(gpt2_model *model, const char *weights_file,
+                              const gpt2_load_options *options, gpt2_error *error)
 {
   gpt2_status status = huggingface_config(model->source, &model->config, error);
   if (status == GPT2_OK)
@@ -100,8 +103,8 @@ static gpt2_status load_parts(gpt2_model *model, const char *weights_file, const
 }
 
 /* Takes over the source, also when it fails. */
-static gpt2_status load_from(source *from, const char *weights_file, const gpt2_load_options *options,
-                             gpt2_model **out, gpt2_error *error)
+static gpt2_status load_from(source *from, const char *weights_file,
+                             const gpt2_load_options *options, gpt2_model **out, gpt2_error *error)
 {
   gpt2_model *model = allocate_zeroed(source_allocator(from), sizeof *model);
   if (!model) {
@@ -142,8 +145,8 @@ static bool names_weights(const char *path)
   return ends_with(path, ".safetensors") || ends_with(path, ".safetensors.index.json");
 }
 
-/* Splits "folder/x.safetensors" into its folder, a copy, and the file's name, inside `path`; another path is a folder
- * itself and the name NULL. */
+/* Splits "folder/x.safetensors" into its folder, a copy, and the file's name, inside `path`;
+ * another path is a folder itself and the name NULL. */
 static char *split_path(const gpt2_allocator *allocator, const char *path, const char **name)
 {
   const char *slash = strrchr(path, '/');
@@ -151,10 +154,12 @@ static char *split_path(const gpt2_allocator *allocator, const char *path, const
   if (!names_weights(path))
     return duplicate(allocator, path, strlen(path));
   *name = slash ? slash + 1 : path;
-  return slash ? duplicate(allocator, path, (size_t)(slash - path) + 1) : duplicate(allocator, ".", 1);
+  return slash ? duplicate(allocator, path, (size_t)(slash - path) + 1)
+               : duplicate(allocator, ".", 1);
 }
 
-gpt2_status gpt2_load(const char *path, const gpt2_load_options *options, gpt2_model **model, gpt2_error *error)
+gpt2_status gpt2_load(const char *path, const gpt2_load_options *options, gpt2_model **model,
+                      gpt2_error *error)
 {
   gpt2_load_options read;
   gpt2_allocator allocator;
@@ -179,8 +184,9 @@ gpt2_status gpt2_load(const char *path, const gpt2_load_options *options, gpt2_m
   return status;
 }
 
-gpt2_status gpt2_load_memory(const gpt2_blob *blobs, size_t n_blobs, const gpt2_load_options *options,
-                             gpt2_model **model, gpt2_error *error)
+gpt2_status gpt2_load_memory(const gpt2_blob *blobs, size_t n_blobs,
+                             const gpt2_load_options *options, gpt2_model **model,
+                             gpt2_error *error)
 {
   gpt2_load_options read;
   gpt2_allocator allocator;
@@ -194,8 +200,8 @@ gpt2_status gpt2_load_memory(const gpt2_blob *blobs, size_t n_blobs, const gpt2_
   return status == GPT2_OK ? load_from(from, NULL, &read, model, error) : status;
 }
 
-gpt2_status gpt2_load_source(const gpt2_source *given, const gpt2_load_options *options, gpt2_model **model,
-                             gpt2_error *error)
+gpt2_status gpt2_load_source(const gpt2_source *given, const gpt2_load_options *options,
+                             gpt2_model **model, gpt2_error *error)
 {
   gpt2_load_options read;
   gpt2_allocator allocator;
@@ -214,7 +220,8 @@ gpt2_status gpt2_load_source(const gpt2_source *given, const gpt2_load_options *
     return status;
   status = read_options(&read, &allocator, options, error);
   if (status == GPT2_OK)
-    status = source_open_callbacks(&allocator, &callbacks, read.flags & GPT2_LOAD_COPY, &from, error);
+    status =
+        source_open_callbacks(&allocator, &callbacks, read.flags & GPT2_LOAD_COPY, &from, error);
   if (status == GPT2_OK)
     return load_from(from, NULL, &read, model, error);
   if (callbacks.release) /* from here on it is ours to let go */
@@ -271,8 +278,8 @@ static void describe_types(const tensors *t, char *out, size_t capacity)
   }
 }
 
-/* Bytes of weights that one token makes us read: all of them once, of the position table one row and of the token
- * table one, unless it is the unembedding as well. */
+/* Bytes of weights that one token makes us read: all of them once, of the position table one row
+ * and of the token table one, unless it is the unembedding as well. */
 static uint64_t read_for_one_token(const gpt2_model *model)
 {
   uint64_t n_embd = (uint64_t)model->config.n_embd;
@@ -325,8 +332,10 @@ gpt2_status gpt2_model_info(const gpt2_model *model, gpt2_info *info, gpt2_error
   };
   snprintf(known.format, sizeof known.format, "%s", model->tensors.format);
   describe_types(&model->tensors, known.stored_type, sizeof known.stored_type);
-  snprintf(known.weights_type, sizeof known.weights_type, "%s", element_name(model->blocks[0].attn_qkv.weight.type));
-  snprintf(known.unembedding_type, sizeof known.unembedding_type, "%s", element_name(model->unembed.type));
+  snprintf(known.weights_type, sizeof known.weights_type, "%s",
+           element_name(model->blocks[0].attn_qkv.weight.type));
+  snprintf(known.unembedding_type, sizeof known.unembedding_type, "%s",
+           element_name(model->unembed.type));
   describe_tokenizer(model, &known);
   return struct_write(info, &known, sizeof known, "info", error);
 }
@@ -338,7 +347,7 @@ const char *gpt2_ignored_tensor(const gpt2_model *model, size_t index)
 
 /* ---- The library itself ---- */
 
-#define TEXT_OF(x) #x
+#define TEXT_OF(x)                        #x
 #define VERSION_TEXT(major, minor, patch) TEXT_OF(major) "." TEXT_OF(minor) "." TEXT_OF(patch)
 
 const char *gpt2_version(void)

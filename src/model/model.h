@@ -1,4 +1,5 @@
-/* model.h - a loaded GPT-2: its weights, by the names of the paper's code, and what came with them. */
+/* model.h - a loaded GPT-2: its weights, by the names of the paper's code, and what came with
+ * them. */
 #ifndef MODEL_MODEL_H
 #define MODEL_MODEL_H
 
@@ -23,8 +24,8 @@ typedef struct block {
   linear attn_qkv;  /* n_embd to 3 n_embd: query, key, value */
   linear attn_proj; /* n_embd to n_embd */
   norm ln_2;
-  linear mlp_fc;    /* n_embd to n_inner */
-  linear mlp_proj;  /* n_inner to n_embd */
+  linear mlp_fc;   /* n_embd to n_inner */
+  linear mlp_proj; /* n_inner to n_embd */
 } block;
 
 struct gpt2_model {
@@ -32,31 +33,31 @@ struct gpt2_model {
   gpt2_allocator allocator;
   config config;
 
-  matrix wte;       /* (n_vocab, n_embd): a row for each token */
-  matrix wpe;       /* (n_ctx, n_embd): a row for each position */
-  block *blocks;    /* (n_layer) */
+  matrix wte;    /* (n_vocab, n_embd): a row for each token */
+  matrix wpe;    /* (n_ctx, n_embd): a row for each position */
+  block *blocks; /* (n_layer) */
   norm ln_f;
-  matrix unembed;   /* (n_vocab, n_embd): wte itself, or lm_head */
-  bool tied;        /* it is wte */
+  matrix unembed; /* (n_vocab, n_embd): wte itself, or lm_head */
+  bool tied;      /* it is wte */
 
-  source *source;   /* where the files are from ... */
-  tensors tensors;  /* ... and what is in them; weights may point into their views */
-  void **owned;     /* (n_owned) weights in memory of our own */
+  source *source;  /* where the files are from ... */
+  tensors tensors; /* ... and what is in them; weights may point into their views */
+  void **owned;    /* (n_owned) weights in memory of our own */
   size_t n_owned, owned_capacity;
   uint64_t mapped_size, allocated_size; /* bytes of weights there, and in ours */
   uint64_t n_parameters;
   size_t n_ignored;
   const char **ignored; /* (n_ignored) names of tensors that are of no use to us */
 
-  tokenizer *tokenizer;       /* NULL: none, and then why */
+  tokenizer *tokenizer; /* NULL: none, and then why */
   gpt2_error tokenizer_error;
-  gpt2_token bos_token;       /* -1: none */
+  gpt2_token bos_token; /* -1: none */
   int32_t n_eos_tokens;
   gpt2_token eos_tokens[MAX_EOS_TOKENS]; /* those of the config that are in range */
 };
 
-/* Takes the weights of a GPT-2 out of model->tensors: finds each by its name, checks its shape against the config,
- * leaves it where it is or widens it. */
+/* Takes the weights of a GPT-2 out of model->tensors: finds each by its name, checks its shape
+ * against the config, leaves it where it is or widens it. */
 gpt2_status model_take_weights(gpt2_model *model, gpt2_error *error);
 
 static inline size_t model_d_head(const gpt2_model *model)

@@ -7,8 +7,8 @@
 #include "kernels/kernels.h"
 #include "gpt2.h"
 
-/* Log-probability, rank and entropy (nats) of `target` by logits (n_vocab); token is set, position is not. False
- * when the logits hold a NaN or +infinity, or nothing but -infinity. */
+/* Log-probability, rank and entropy (nats) of `target` by logits (n_vocab); token is set, position
+ * is not. False when the logits hold a NaN or +infinity, or nothing but -infinity. */
 bool score_row(const kernels *kernel, const float *logits, size_t n_vocab, gpt2_token target,
                gpt2_token_score *score);
 

@@ -8,15 +8,15 @@
 typedef enum dimension { NONE, VOCAB, CTX, EMBD, QKV, INNER } dimension;
 
 typedef enum weight_kind {
-  VECTOR,       /* a const float * */
-  MATRIX,       /* a matrix as Hugging Face's Conv1D keeps it: (n_in, n_out) */
-  ROWS          /* a matrix with a row for each entry: (n_out, n_in) when multiplied */
+  VECTOR, /* a const float * */
+  MATRIX, /* a matrix as Hugging Face's Conv1D keeps it: (n_in, n_out) */
+  ROWS    /* a matrix with a row for each entry: (n_out, n_in) when multiplied */
 } weight_kind;
 
 typedef struct weight_name {
-  const char *name;   /* in the file, behind the prefix and, for those of a block, behind "h.N." */
+  const char *name; /* in the file, behind the prefix and, for those of a block, behind "h.N." */
   weight_kind kind;
-  size_t offset;      /* of the field in gpt2_model, or in block */
+  size_t offset; /* of the field in gpt2_model, or in block */
   dimension shape[2];
 } weight_name;
 
@@ -75,21 +75,26 @@ static uint64_t size_of(const config *c, dimension d)
 
 /* ---- One tensor ---- */
 
-static gpt2_status check_shape(const gpt2_model *model, const tensor *t, const weight_name *w, gpt2_error *error)
+static gpt2_status check_shape(const gpt2_model *model, const tensor *t, const weight_name *w,
+                               gpt2_error *error)
 {
-  uint64_t rows = size_of(&model->config, w->shape[0]), columns = size_of(&model->config, w->shape[1]);
+  uint64_t rows = size_of(&model->config, w->shape[0]),
+           columns = size_of(&model->config, w->shape[1]);
   int rank = w->shape[1] == NONE ? 1 : 2;
   bool fits = t->rank == rank && t->shape[0] == rows && (rank == 1 || t->shape[1] == columns);
   if (fits)
     return GPT2_OK;
   char found[64] = "";
   for (int i = 0, at = 0; i < t->rank && at < (int)sizeof found; i++)
-    at += snprintf(found + at, sizeof found - (size_t)at, "%s%llu", i ? ", " : "", (unsigned long long)t->shape[i]);
+    at += snprintf(found + at, sizeof found - (size_t)at, "%s%llu", i ? ", " : "",
+                   (unsigned long long)t->shape[i]);
   if (rank == 1)
-    return fail(error, GPT2_ERR_FORMAT, NO_OFFSET, "%s: tensor %s has shape (%s), the config asks for (%llu)",
-                t->from->name, t->name, found, (unsigned long long)rows);
-  return fail(error, GPT2_ERR_FORMAT, NO_OFFSET, "%s: tensor %s has shape (%s), the config asks for (%llu, %llu)",
-              t->from->name, t->name, found, (unsigned long long)rows, (unsigned long long)columns);
+    return fail(error, GPT2_ERR_FORMAT, NO_OFFSET,
+                "%s: tensor %s has shape (%s), the config asks for (%llu)", t->from->name, t->name,
+                found, (unsigned long long)rows);
+  return fail(error, GPT2_ERR_FORMAT, NO_OFFSET,
+              "%s: tensor %s has shape (%s), the config asks for (%llu, %llu)", t->from->name,
+              t->name, found, (unsigned long long)rows, (unsigned long long)columns);
 }
 
 /* Memory for n floats that is freed with the model. */
@@ -97,7 +102,8 @@ static float *own_floats(gpt2_model *model, uint64_t n)
 {
   if (model->n_owned == model->owned_capacity) {
     size_t capacity = model->owned_capacity ? 2 * model->owned_capacity : 64;
-    if (!grow_array(&model->allocator, (void **)&model->owned, model->n_owned, capacity, sizeof *model->owned))
+    if (!grow_array(&model->allocator, (void **)&model->owned, model->n_owned, capacity,
+                    sizeof *model->owned))
       return NULL;
     model->owned_capacity = capacity;
   }
@@ -110,12 +116,14 @@ static float *own_floats(gpt2_model *model, uint64_t n)
   return floats;
 }
 
-/* The elements as f32: where they are in memory, if they are that and aligned, else widened into our own. */
+/* The elements as f32: where they are in memory, if they are that and aligned, else widened into
+ * our own. */
 static gpt2_status take_floats(gpt2_model *model, tensor *t, const float **out, gpt2_error *error)
 {
   t->used = true;
   model->n_parameters += t->n;
-  uint64_t size = t->n * sizeof(float); /* fits: the tensor's own size was checked, as f32 or less than twice */
+  uint64_t size =
+      t->n * sizeof(float); /* fits: the tensor's own size was checked, as f32 or less than twice */
   *out = t->type == ELEMENT_F32 ? tensor_view(t) : NULL;
   if (*out) {
     model->mapped_size += size;
@@ -129,7 +137,8 @@ static gpt2_status take_floats(gpt2_model *model, tensor *t, const float **out, 
   return tensor_read_f32(t, 0, t->n, floats, error);
 }
 
-static gpt2_status take_weight(gpt2_model *model, tensor *t, const weight_name *w, void *field, gpt2_error *error)
+static gpt2_status take_weight(gpt2_model *model, tensor *t, const weight_name *w, void *field,
+                               gpt2_error *error)
 {
   gpt2_status status = check_shape(model, t, w, error);
   const float *floats;
@@ -159,8 +168,8 @@ static const char *file_of(const gpt2_model *model)
   return model->tensors.n_files > 0 ? model->tensors.files[0]->name : "the source";
 }
 
-static gpt2_status take_named(gpt2_model *model, const char *name, const weight_name *w, void *field,
-                              gpt2_error *error)
+static gpt2_status take_named(gpt2_model *model, const char *name, const weight_name *w,
+                              void *field, gpt2_error *error)
 {
   tensor *t = tensors_find(&model->tensors, name);
   if (!t)
@@ -168,7 +177,8 @@ static gpt2_status take_named(gpt2_model *model, const char *name, const weight_
   return take_weight(model, t, w, field, error);
 }
 
-static gpt2_status take_block(gpt2_model *model, const char *prefix, int32_t layer, gpt2_error *error)
+static gpt2_status take_block(gpt2_model *model, const char *prefix, int32_t layer,
+                              gpt2_error *error)
 {
   for (size_t i = 0; i < N_ELEMENTS(block_weights); i++) {
     const weight_name *w = &block_weights[i];
@@ -193,7 +203,8 @@ static gpt2_status find_prefix(const gpt2_model *model, const char **prefix, gpt
     if (tensors_find(&model->tensors, name))
       return GPT2_OK;
   }
-  return fail(error, GPT2_ERR_NOT_FOUND, NO_OFFSET, "%s: has no tensor wte.weight or transformer.wte.weight: is it a GPT-2?",
+  return fail(error, GPT2_ERR_NOT_FOUND, NO_OFFSET,
+              "%s: has no tensor wte.weight or transformer.wte.weight: is it a GPT-2?",
               file_of(model));
 }
 
@@ -218,8 +229,8 @@ static gpt2_status equal_tensors(const tensor *a, const tensor *b, bool *equal, 
   return GPT2_OK;
 }
 
-/* A model that ties its embeddings may still carry lm_head, equal to wte. One that differs is what transformers
- * (5.x) goes by, whatever the config says; a fixture holds us to that. */
+/* A model that ties its embeddings may still carry lm_head, equal to wte. One that differs is what
+ * transformers (5.x) goes by, whatever the config says; a fixture holds us to that. */
 static gpt2_status take_unembed(gpt2_model *model, const char *prefix, gpt2_error *error)
 {
   char wte_name[MAX_NAME];
@@ -227,8 +238,10 @@ static gpt2_status take_unembed(gpt2_model *model, const char *prefix, gpt2_erro
   const tensor *wte = tensors_find(&model->tensors, wte_name);
   tensor *lm_head = tensors_find(&model->tensors, unembed_weight.name);
   if (!lm_head && !model->config.tie_word_embeddings)
-    return fail(error, GPT2_ERR_NOT_FOUND, NO_OFFSET,
-                "%s: has no tensor lm_head.weight, and config.json sets tie_word_embeddings to false", file_of(model));
+    return fail(
+        error, GPT2_ERR_NOT_FOUND, NO_OFFSET,
+        "%s: has no tensor lm_head.weight, and config.json sets tie_word_embeddings to false",
+        file_of(model));
   model->tied = !lm_head;
   if (lm_head && model->config.tie_word_embeddings) {
     gpt2_status status = check_shape(model, lm_head, &unembed_weight, error);
@@ -265,8 +278,8 @@ static bool is_mask_buffer(const char *name_in_block)
   return false;
 }
 
-/* Heads for other tasks do not change what the language model says; a tensor inside a block that we do not know
- * (cross-attention, an adapter) does. */
+/* Heads for other tasks do not change what the language model says; a tensor inside a block that we
+ * do not know (cross-attention, an adapter) does. */
 static gpt2_status list_ignored(gpt2_model *model, gpt2_error *error)
 {
   model->ignored = allocate_array(&model->allocator, model->tensors.n, sizeof *model->ignored);
@@ -279,8 +292,8 @@ static gpt2_status list_ignored(gpt2_model *model, gpt2_error *error)
       continue;
     if (in_block)
       return fail(error, GPT2_ERR_UNSUPPORTED, NO_OFFSET,
-                  "%s: tensor %s is inside a block but no part of a GPT-2 with %d layers", t->from->name, t->name,
-                  (int)model->config.n_layer);
+                  "%s: tensor %s is inside a block but no part of a GPT-2 with %d layers",
+                  t->from->name, t->name, (int)model->config.n_layer);
     model->ignored[model->n_ignored++] = t->name;
   }
   return GPT2_OK;
@@ -298,7 +311,8 @@ gpt2_status model_take_weights(gpt2_model *model, gpt2_error *error)
   }
   if (status != GPT2_OK)
     return status;
-  model->blocks = allocate_array(&model->allocator, (size_t)model->config.n_layer, sizeof *model->blocks);
+  model->blocks =
+      allocate_array(&model->allocator, (size_t)model->config.n_layer, sizeof *model->blocks);
   if (!model->blocks)
     status = fail_memory(error, (size_t)model->config.n_layer * sizeof *model->blocks);
   for (int32_t layer = 0; status == GPT2_OK && layer < model->config.n_layer; layer++)
