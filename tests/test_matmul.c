@@ -15,7 +15,7 @@
 #include "support/fenced.h"
 #include "support/random_numbers.h"
 
-/* Of the sum of the terms' magnitudes, where these are random: 2e-7 was measured at most. */
+/* Of the sum of the terms' magnitudes, where these are random: 3.4e-7 was measured at most. */
 static const double TOLERANCE = 1e-6;
 
 static random_numbers chance;
@@ -39,7 +39,7 @@ static float *random_floats(size_t n)
   return floats;
 }
 
-static example new_example(layout layout, size_t n_in, size_t n_out, size_t n_rows)
+static example new_example(layout order, size_t n_in, size_t n_out, size_t n_rows)
 {
   example e = {.n_rows = n_rows, .y_room = fence(n_rows * n_out * sizeof(float))};
   e.w = random_floats(n_in * n_out);
@@ -47,7 +47,7 @@ static example new_example(layout layout, size_t n_in, size_t n_out, size_t n_ro
   e.x = random_floats(n_rows * n_in);
   e.start = random_floats(n_rows * n_out);
   e.y = before_fence(e.y_room, n_rows * n_out * sizeof(float));
-  e.weight = (matrix){e.w, ELEMENT_F32, layout, n_in, n_out};
+  e.weight = (matrix){e.w, ELEMENT_F32, order, n_in, n_out};
   return e;
 }
 
@@ -153,8 +153,8 @@ static void check_result(const example *e, way w)
 
 static void check_shape(pool *p, size_t n_in, size_t n_out, size_t n_rows, int n_ways)
 {
-  for (layout layout = LAYOUT_IN_OUT; layout <= LAYOUT_OUT_IN; layout++) {
-    example e = new_example(layout, n_in, n_out, n_rows);
+  for (layout order = LAYOUT_IN_OUT; order <= LAYOUT_OUT_IN; order++) {
+    example e = new_example(order, n_in, n_out, n_rows);
     for (int i = 0; i < n_ways; i++) {
       run(p, &e, n_rows, ways[i]);
       check_result(&e, ways[i]);
@@ -218,8 +218,8 @@ static void check_bits_for_all_threads(size_t n_in, size_t n_out, size_t n_rows)
 {
   static const int counts[] = {1, 2, 3, 5, 8};
   const way w = {.bias = true, .activation = GPT2_ACTIVATION_GELU_TANH};
-  for (layout layout = LAYOUT_IN_OUT; layout <= LAYOUT_OUT_IN; layout++) {
-    example e = new_example(layout, n_in, n_out, n_rows);
+  for (layout order = LAYOUT_IN_OUT; order <= LAYOUT_OUT_IN; order++) {
+    example e = new_example(order, n_in, n_out, n_rows);
     float *expected = malloc(y_size(&e));
     assert_non_null(expected);
     for (size_t i = 0; i <= sizeof counts / sizeof *counts; i++) { /* the last round: the host's */
@@ -239,7 +239,7 @@ static void check_bits_for_all_threads(size_t n_in, size_t n_out, size_t n_rows)
 static void products_are_equal_to_the_bit_on_any_number_of_threads(void **state)
 {
   (void)state;
-  static const size_t n_rows[] = {1, 7, 32, 33, 40, 200};
+  static const size_t n_rows[] = {1, 32, 33, 200};
   chance = random_from_seed(__func__);
   for (size_t i = 0; i < sizeof n_rows / sizeof *n_rows; i++)
     check_bits_for_all_threads(768, n_rows[i] < 200 ? 2304 : 768, n_rows[i]);
@@ -252,14 +252,14 @@ static void up_to_32_rows_are_equal_to_the_bit_in_any_company(void **state)
   (void)state;
   pool *p = new_pool(2, NULL);
   chance = random_from_seed(__func__);
-  for (layout layout = LAYOUT_IN_OUT; layout <= LAYOUT_OUT_IN; layout++) {
-    example e = new_example(layout, 768, 1000, MAX_KERNEL_ROWS);
+  for (layout order = LAYOUT_IN_OUT; order <= LAYOUT_OUT_IN; order++) {
+    example e = new_example(order, 768, 1000, MAX_KERNEL_ROWS);
     size_t row_size = e.weight.n_out * sizeof(float);
     float *alone = malloc(row_size);
     assert_non_null(alone);
     run(p, &e, 1, PLAIN);
     memcpy(alone, e.y, row_size);
-    for (size_t n_rows = 1; n_rows <= MAX_KERNEL_ROWS; n_rows++) {
+    for (size_t n_rows = 1; n_rows <= MAX_KERNEL_ROWS; n_rows += n_rows < 3 || n_rows == 31 ? 1 : 7) {
       run(p, &e, n_rows, PLAIN);
       assert_memory_equal(e.y, alone, row_size);
       for (size_t i = 0; n_rows < MAX_KERNEL_ROWS && i < e.weight.n_out; i++) /* the rows behind stay as they were */

@@ -8,9 +8,7 @@
 
 #include "base/utf8.h"
 
-/* Replaces, in place, what would garble a terminal or a log; a character that the buffer's end cut
- * goes too. */
-static void make_printable(char *text)
+void make_printable(char *text)
 {
   size_t left = strlen(text);
   for (uint8_t *at = (uint8_t *)text; left > 0;) {

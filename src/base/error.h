@@ -20,6 +20,10 @@ enum { NO_OFFSET = -1 };
 gpt2_status fail(gpt2_error *error, gpt2_status status, int64_t offset, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 
+/* Replaces, in place, what would garble a terminal or a log, as `fail` does; a character that the
+ * buffer's end cut goes too. */
+void make_printable(char *text);
+
 /* An allocation of `size` bytes was refused. */
 gpt2_status fail_memory(gpt2_error *error, size_t size);
 

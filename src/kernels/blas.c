@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 /* OpenBLAS's own functions. Other libraries lack them, so they are weak: NULL where they are
  * missing. The private archive always has them, and a weak reference would not pull them out of
@@ -67,20 +68,45 @@ static struct {
   int n_inside;     /* in a product right now */
   bool lowered;     /* the count is one, and was ... */
   int count_before; /* ... this when the first user came */
+  bool forking;     /* nobody may go inside */
 } state = {.mutex = PTHREAD_MUTEX_INITIALIZER, .left = PTHREAD_COND_INITIALIZER};
 
-/* In a child of the process there are none of the threads that were inside when it was forked: they
- * will not leave. A count that they had lowered is put back by the child's first user. */
-static void begin_anew(void)
+/* ---- fork ----
+ * A child has none of the threads that were inside, but OpenBLAS's locks as they were. So a fork waits until nobody is
+ * inside: for one tile; for no more than a second, lest it be one of those who are inside that forks, in a handler of
+ * a signal. */
+
+static void before_fork(void)
+{
+  struct timespec limit = {0};
+  clock_gettime(CLOCK_REALTIME, &limit);
+  limit.tv_sec++;
+  pthread_mutex_lock(&state.mutex);
+  state.forking = true;
+  while (state.n_inside > 0)
+    if (pthread_cond_timedwait(&state.left, &state.mutex, &limit) != 0)
+      break;
+}
+
+static void after_fork_in_parent(void)
+{
+  state.forking = false;
+  pthread_cond_broadcast(&state.left);
+  pthread_mutex_unlock(&state.mutex);
+}
+
+/* A count that others had lowered is put back by the child's first user. */
+static void after_fork_in_child(void)
 {
   pthread_mutex_init(&state.mutex, NULL);
   pthread_cond_init(&state.left, NULL);
   state.n_users = state.n_inside = 0;
+  state.forking = false;
 }
 
 static void watch_forks(void)
 {
-  pthread_atfork(NULL, NULL, begin_anew);
+  pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
 }
 
 static void lock(void)
@@ -89,6 +115,8 @@ static void lock(void)
   pthread_once(&once, watch_forks);
   pthread_mutex_lock(&state.mutex);
 }
+
+/* ---- Going inside ---- */
 
 void blas_enter(void)
 {
@@ -120,7 +148,7 @@ void blas_leave(void)
 static void take_place(void)
 {
   lock();
-  while (state.n_inside >= max_inside())
+  while (state.forking || state.n_inside >= max_inside())
     pthread_cond_wait(&state.left, &state.mutex);
   state.n_inside++;
   pthread_mutex_unlock(&state.mutex);
@@ -130,7 +158,10 @@ static void give_place(void)
 {
   lock();
   state.n_inside--;
-  pthread_cond_signal(&state.left);
+  if (state.forking)
+    pthread_cond_broadcast(&state.left); /* not only to those who wait for the place */
+  else
+    pthread_cond_signal(&state.left);
   pthread_mutex_unlock(&state.mutex);
 }
 

@@ -70,7 +70,8 @@ static const added_token *find_twin(const added_tokens *a)
 {
   for (size_t i = 1; i < a->n; i++) {
     const added_token *token = &a->tokens[i], *before = token - 1;
-    if (search_of(before) == search_of(token) && compare_texts(before, token->text, token->size) == 0)
+    if (search_of(before) == search_of(token) &&
+        compare_texts(before, token->text, token->size) == 0)
       return token;
   }
   for (size_t i = a->sets[0].n; i < a->n; i++)
@@ -198,15 +199,14 @@ static size_t space_before(const added_scan *s, size_t end)
   return end;
 }
 
-/* Where the white space ends that begins at `start`. Tokens may be white space themselves and so be found
- * within what was skipped: it is not walked through again. */
+/* Where the white space ends that begins at `start`. Tokens may be white space themselves and so be
+ * found within what was skipped: it is not walked through again. */
 static size_t space_after(added_scan *s, size_t start)
 {
   size_t size;
   if (start < s->space_end)
     return s->space_end;
-  while (start < s->size &&
-         unicode_class(s->text + start, s->size - start, &size) == UNICODE_SPACE)
+  while (start < s->size && unicode_class(s->text + start, s->size - start, &size) == UNICODE_SPACE)
     start += size;
   s->space_end = start;
   return start;
@@ -231,6 +231,10 @@ bool added_scan_next(added_scan *s, added_piece *piece)
     if (token->flags & ADDED_LSTRIP)
       start = start > s->done ? space_before(s, start) : s->done;
     s->done = token->flags & ADDED_RSTRIP ? space_after(s, s->at) : s->at;
+    if (start >= s->done) { /* white space that the token before it has taken already */
+      text_start = s->done;
+      continue;
+    }
     *piece = token_piece(token);
     if (text_start < start) {
       s->pending = token;

@@ -1,9 +1,9 @@
 /* added.h - added tokens: found in a text as they are, before it is split into words.
  *
- * What tokenizers does (its AddedVocabulary), and so do we: the text is searched twice, first for the
- * tokens that are not `normalized`, then what is left for those that are. Of tokens that match, the
- * leftmost and then the longest counts, and the search goes on behind it, whether it is taken or, for
- * one of its flags, is not. */
+ * What tokenizers does (its AddedVocabulary), and so do we: the text is searched twice, first for
+ * the tokens that are not `normalized`, then what is left for those that are. Of tokens that match,
+ * the leftmost and then the longest counts, and the search goes on behind it, whether it is taken
+ * or, for one of its flags, is not. */
 #ifndef TOKENIZER_ADDED_H
 #define TOKENIZER_ADDED_H
 
@@ -30,8 +30,8 @@ enum { ADDED_SEARCHES = 2 };
 typedef struct added_set {
   const added_token *tokens; /* (n) */
   size_t n;
-  bool has_plain;            /* one at least is not special */
-  uint32_t first[257];       /* where the tokens begin whose first byte this is */
+  bool has_plain;      /* one at least is not special */
+  uint32_t first[257]; /* where the tokens begin whose first byte this is */
 } added_set;
 
 typedef struct added_tokens {
@@ -41,7 +41,8 @@ typedef struct added_tokens {
   added_set sets[ADDED_SEARCHES];
 } added_tokens;
 
-/* Copies the list. A text that stands twice is GPT2_ERR_FORMAT. `file` is its source, for the message. */
+/* Copies the list. A text that stands twice is GPT2_ERR_FORMAT. `file` is its source, for the
+ * message. */
 gpt2_status added_tokens_init(added_tokens *a, const gpt2_allocator *allocator,
                               const added_token *list, size_t n, const char *file,
                               gpt2_error *error);
@@ -55,10 +56,10 @@ typedef struct added_scan {
   const added_set *set;
   const uint8_t *text; /* (size) */
   size_t size;
-  bool special;        /* take special tokens, too */
-  size_t at;           /* where the search goes on */
-  size_t done;         /* the end of what was handed out */
-  size_t space_end;    /* where the white space ended that was skipped last */
+  bool special;               /* take special tokens, too */
+  size_t at;                  /* where the search goes on */
+  size_t done;                /* the end of what was handed out */
+  size_t space_end;           /* where the white space ended that was skipped last */
   const added_token *pending; /* found, and still to be handed out */
 } added_scan;
 

@@ -6,7 +6,11 @@
 #include "base/utf8.h"
 
 /* The hidden bytes: n_ up to here of 0x00-0x20, then 0x7f-0xa0, then 0xad. */
-enum { N_CONTROLS = 0x21, N_HIGH_CONTROLS = 0xa1 - 0x7f, N_HIDDEN = N_CONTROLS + N_HIGH_CONTROLS + 1 };
+enum {
+  N_CONTROLS = 0x21,
+  N_HIGH_CONTROLS = 0xa1 - 0x7f,
+  N_HIDDEN = N_CONTROLS + N_HIGH_CONTROLS + 1
+};
 
 /* The byte that a character stands for, or -1. */
 static int byte_of(uint32_t letter)

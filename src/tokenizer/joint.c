@@ -15,8 +15,8 @@ static bool is_overruled(const vocabulary *v, size_t rank)
   return pair_rank(&v->pairs, m->left, m->right) != rank;
 }
 
-/* Every token that a merge makes gets its rank, or MADE_UNSURELY when it is the second, or the token is
- * what a byte starts as. */
+/* Every token that a merge makes gets its rank, or MADE_UNSURELY when it is the second, or the
+ * token is what a byte starts as. */
 static void find_makers(vocabulary *v)
 {
   for (size_t place = 0; place < v->n_tokens; place++)

@@ -1,38 +1,64 @@
 /* pairs.c - the rank of every pair of tokens that a vocabulary merges. */
 #include "tokenizer/pairs.h"
 
-#include <string.h>
-
 #include "tokenizer/hash.h"
 
-gpt2_status pair_table_init(pair_table *t, const gpt2_allocator *allocator, size_t n,
-                            gpt2_error *error)
+/* Slots of a row for n right tokens: a power of two with a third of them empty at least. */
+static uint32_t row_size(uint32_t n)
 {
-  int bits = 1;
-  while ((size_t)1 << bits < 2 * n)
-    bits++;
-  size_t size = sizeof *t->slots << bits;
-  t->slots = allocate(allocator, size);
-  if (!t->slots)
-    return fail_memory(error, size);
-  memset(t->slots, 0xff, size); /* NO_PAIR everywhere */
-  t->mask = ((size_t)1 << bits) - 1;
-  t->shift = 64 - bits;
-  t->multiplier = hash_multiplier(t->slots);
-  return GPT2_OK;
+  uint32_t size = 1;
+  while (size < n + n / 2 + 1)
+    size *= 2;
+  return size;
 }
 
-void pair_table_set(pair_table *t, uint32_t left, uint32_t right, uint32_t rank)
+/* Lays the rows out one after another. Rows of tokens that begin no pair are the first slot, which
+ * stays empty. Returns the number of slots: 4 n + 1 at most. */
+static uint32_t lay_out(pair_row *rows, const merge *merges, size_t n, size_t n_tokens)
 {
-  uint64_t pair = pair_of(left, right);
-  size_t at = pair_slot(t, pair);
-  while (t->slots[at] != NO_PAIR && t->slots[at] >> RANK_BITS != pair)
-    at = (at + 1) & t->mask;
-  t->slots[at] = pair << RANK_BITS | rank;
+  uint32_t n_slots = 1;
+  for (size_t rank = 0; rank < n; rank++)
+    rows[merges[rank].left].mask++;
+  for (size_t left = 0; left < n_tokens; left++) {
+    uint32_t size = row_size(rows[left].mask);
+    if (rows[left].mask == 0)
+      continue;
+    rows[left] = (pair_row){.start = n_slots, .mask = size - 1};
+    n_slots += size;
+  }
+  return n_slots;
+}
+
+static void insert(pair_table *t, const merge *m, uint32_t rank)
+{
+  pair_row row = t->rows[m->left];
+  pair_slot *slots = t->slots + row.start;
+  uint32_t at = pair_hash(t, m->right);
+  while (slots[at & row.mask].rank != NO_RANK && slots[at & row.mask].right != m->right)
+    at++;
+  slots[at & row.mask] = (pair_slot){.right = m->right, .rank = rank};
+}
+
+gpt2_status pair_table_init(pair_table *t, const gpt2_allocator *allocator, const merge *merges,
+                            size_t n, size_t n_tokens, gpt2_error *error)
+{
+  t->rows = allocate_array(allocator, n_tokens + 1, sizeof *t->rows);
+  if (!t->rows)
+    return fail_memory(error, n_tokens * sizeof *t->rows);
+  uint32_t n_slots = lay_out(t->rows, merges, n, n_tokens);
+  t->slots = allocate_array(allocator, n_slots, sizeof *t->slots);
+  if (!t->slots)
+    return fail_memory(error, n_slots * sizeof *t->slots);
+  for (uint32_t i = 0; i < n_slots; i++)
+    t->slots[i].rank = NO_RANK;
+  t->multiplier = hash_multiplier(t->slots);
+  for (size_t rank = 0; rank < n; rank++)
+    insert(t, &merges[rank], (uint32_t)rank);
+  return GPT2_OK;
 }
 
 void pair_table_free(pair_table *t, const gpt2_allocator *allocator)
 {
+  release(allocator, t->rows);
   release(allocator, t->slots);
-  t->slots = NULL;
 }

@@ -1,10 +1,10 @@
 /* piece.c - a piece of text, and the tokens that its bytes are merged to.
  *
  * A tree finds the next pair. A key is the rank of the pair that a symbol makes with the next one,
- * and in its low half the symbol: so the least key is that of the lowest rank, and of equal ranks the
- * leftmost. Level 0 has the keys of all symbols, an entry of a higher level the least of 8 below it,
- * the top the least of all. (So few, because 8 numbers just written are compared faster one by one
- * than in vectors, which have to wait until they are in the cache.) */
+ * and in its low half the symbol: so the least key is that of the lowest rank, and of equal ranks
+ * the leftmost. Level 0 has the keys of all symbols, an entry of a higher level the least of 8
+ * below it, the top the least of all. (So few, because 8 numbers just written are compared faster
+ * one by one than in vectors, which have to wait until they are in the cache.) */
 #include "tokenizer/piece.h"
 
 void piece_init(piece *p, const vocabulary *v)
@@ -34,7 +34,9 @@ static gpt2_status reserve(piece *p, size_t n, gpt2_error *error)
     return GPT2_OK;
   if (n > UINT32_MAX - TREE_FAN)
     return fail(error, GPT2_ERR_LIMIT, NO_OFFSET, "text: a word of %zu bytes is too long", n);
-  size_t starts[TREE_LEVELS], n_keys = 0, blocks = n_above(n + 1), capacity = blocks * TREE_FAN;
+  enum { LEAST = 64 }; /* bytes: few words are longer, so they all find room at the first one's */
+  size_t starts[TREE_LEVELS], n_keys = 0, blocks = n_above((n < LEAST ? LEAST : n) + 1);
+  size_t capacity = blocks * TREE_FAN;
   for (int level = 0; level < TREE_LEVELS; level++, blocks = n_above(blocks)) {
     starts[level] = n_keys;
     n_keys += blocks * TREE_FAN;
@@ -111,7 +113,7 @@ static gpt2_status load_symbols(piece *p, const uint8_t *bytes, int64_t offset, 
 {
   const vocabulary *v = p->vocabulary;
   uint32_t last = p->n;
-  p->symbol[p->n] = NO_TOKEN;
+  p->symbol[p->n] = (uint32_t)v->n_tokens;
   for (uint32_t i = 0; i < p->n; i++) {
     p->symbol[i] = v->byte_token[bytes[i]];
     p->keys[0][i] = NO_KEY;
@@ -151,8 +153,7 @@ static inline void merge_at(piece *p, uint32_t at, uint32_t rank)
   update_tree(p, before < p->n ? before : at, at, right);
 }
 
-gpt2_status piece_merge(piece *p, const uint8_t *bytes, size_t n, int64_t offset,
-                        gpt2_error *error)
+gpt2_status piece_merge(piece *p, const uint8_t *bytes, size_t n, int64_t offset, gpt2_error *error)
 {
   gpt2_status status = reserve(p, n, error);
   if (status != GPT2_OK)

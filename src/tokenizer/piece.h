@@ -2,8 +2,8 @@
  *
  * Byte-pair encoding: every byte starts as its token; then, as long as any two neighbours can be
  * merged, the pair of the lowest rank is, the leftmost of equal ones (Sennrich et al., "Neural
- * machine translation of rare words with subword units", 2016). It takes n log n steps, whatever the
- * text and the vocabulary. */
+ * machine translation of rare words with subword units", 2016). It takes n log n steps, whatever
+ * the text and the vocabulary. */
 #ifndef TOKENIZER_PIECE_H
 #define TOKENIZER_PIECE_H
 

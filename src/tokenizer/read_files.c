@@ -1,9 +1,8 @@
 /* read_files.c - vocab.json + merges.txt, the files of the published GPT-2, and the three that
- * transformers has written beside them over the years: added_tokens.json, special_tokens_map.json and
- * tokenizer_config.json. What they say together is what transformers' GPT2Tokenizer (5.x) makes of
- * them, but that a special token without an id in any file is none: transformers would give it the
- * next free id, for which the model has no row. */
-#include <stdio.h>
+ * transformers has written beside them over the years: added_tokens.json, special_tokens_map.json
+ * and tokenizer_config.json. What they say together is what transformers' GPT2Tokenizer (5.x) makes
+ * of them, but that a special token without an id in any file is none: transformers would give it
+ * the next free id, for which the model has no row. */
 #include <string.h>
 
 #include "base/cursor.h"
@@ -43,7 +42,8 @@ static void close_side_files(side_files *files)
 
 static gpt2_status fail_json_memory(gpt2_error *error)
 {
-  return fail(error, GPT2_ERR_MEMORY, NO_OFFSET, "out of memory while reading the tokenizer's files");
+  return fail(error, GPT2_ERR_MEMORY, NO_OFFSET,
+              "out of memory while reading the tokenizer's files");
 }
 
 /* ---- Special tokens ---- */
@@ -57,8 +57,10 @@ static gpt2_status note_special(side_tokens *tokens, const json_t *value, const 
   if (json_is_null(value))
     return GPT2_OK;
   if (!json_is_string(content))
-    return json_unexpected(value, key, "a token: a string, or an object with \"content\"", where, error);
-  gpt2_status status = json_is_object(value) ? read_added_flags(value, where, &flags, error) : GPT2_OK;
+    return json_unexpected(value, key, "a token: a string, or an object with \"content\"", where,
+                           error);
+  gpt2_status status =
+      json_is_object(value) ? read_added_flags(value, where, &flags, error) : GPT2_OK;
   if (status != GPT2_OK || json_object_get(tokens->special, json_string_value(content)))
     return status;
   json_t *number = json_integer(flags | ADDED_SPECIAL);
@@ -75,7 +77,7 @@ static gpt2_status note_specials(side_tokens *tokens, const json_t *values, cons
   json_t *value;
   gpt2_status status = GPT2_OK;
   if (json_is_object(values)) {
-    json_object_foreach((json_t *)(uintptr_t)values, name, value)
+    json_object_foreach ((json_t *)(uintptr_t)values, name, value)
       if (status == GPT2_OK)
         status = note_special(tokens, value, name, where, error);
     return status;
@@ -91,18 +93,19 @@ static bool names_token(const char *key, const json_t *value)
 {
   static const char suffix[] = "_token";
   size_t size = strlen(key), suffix_size = sizeof suffix - 1;
-  return size > suffix_size && strcmp(key + size - suffix_size, suffix) == 0 && !json_is_boolean(value);
+  return size > suffix_size && strcmp(key + size - suffix_size, suffix) == 0 &&
+         !json_is_boolean(value);
 }
 
-/* Notes all special tokens of a file: keys such as "pad_token", and lists of more. A key that `stronger`
- * has, too, is read there. */
-static gpt2_status note_file(side_tokens *tokens, const json_document *document, const json_t *stronger,
-                             gpt2_error *error)
+/* Notes all special tokens of a file: keys such as "pad_token", and lists of more. A key that
+ * `stronger` has, too, is read there. */
+static gpt2_status note_file(side_tokens *tokens, const json_document *document,
+                             const json_t *stronger, gpt2_error *error)
 {
   const char *key;
   json_t *value;
   gpt2_status status = GPT2_OK;
-  json_object_foreach(document->root, key, value) {
+  json_object_foreach (document->root, key, value) {
     if (status != GPT2_OK || json_object_get(stronger, key))
       continue;
     if (strcmp(key, "additional_special_tokens") == 0 || strcmp(key, "extra_special_tokens") == 0)
@@ -118,7 +121,8 @@ static gpt2_status note_defaults(side_tokens *tokens, const side_files *files, g
 {
   static const char *const keys[] = {"unk_token", "bos_token", "eos_token"};
   for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
-    if (json_object_get(files->config.root, keys[i]) || json_object_get(files->special.root, keys[i]) ||
+    if (json_object_get(files->config.root, keys[i]) ||
+        json_object_get(files->special.root, keys[i]) ||
         json_object_get(tokens->special, end_of_text))
       continue;
     if (json_object_set_new(tokens->special, end_of_text, json_integer(ADDED_SPECIAL)) != 0)
@@ -143,7 +147,7 @@ static gpt2_status list_added(side_tokens *tokens, const json_document *document
   const char *text;
   json_t *value;
   gpt2_status status = GPT2_OK;
-  json_object_foreach(document->root, text, value) {
+  json_object_foreach (document->root, text, value) {
     int64_t id = 0;
     bool special = json_object_get(tokens->special, text) != NULL;
     if (status == GPT2_OK)
@@ -172,19 +176,19 @@ static gpt2_status list_decoder(side_tokens *tokens, const json_t *decoder, cons
   json_t *value;
   if (!json_is_object(decoder))
     return json_unexpected(decoder, "added_tokens_decoder", "an object", where, error);
-  json_object_foreach((json_t *)(uintptr_t)decoder, key, value) {
+  json_object_foreach ((json_t *)(uintptr_t)decoder, key, value) {
     uint32_t flags = 0;
     int64_t id = id_of_key(key);
     const char *text = json_string_value(json_object_get(value, "content"));
     if (id < 0 || !text)
-      return json_unexpected(value, key, "an id as the key of an added token with \"content\"", where,
-                             error);
+      return json_unexpected(value, key, "an id as the key of an added token with \"content\"",
+                             where, error);
     gpt2_status status = read_added_flags(value, where, &flags, error);
     if (json_object_get(tokens->special, text))
       flags |= ADDED_SPECIAL;
     if (status == GPT2_OK && json_object_get(tokens->listed, text))
-      status = fail(error, GPT2_ERR_FORMAT, NO_OFFSET, "%s: the added token \"%s\" stands there twice",
-                    where, text);
+      status = fail(error, GPT2_ERR_FORMAT, NO_OFFSET,
+                    "%s: the added token \"%s\" stands there twice", where, text);
     if (status == GPT2_OK)
       status = list_token(tokens, text, id, flags, error);
     if (status != GPT2_OK)
@@ -199,7 +203,7 @@ static gpt2_status list_specials(side_tokens *tokens, gpt2_error *error)
   const char *text;
   json_t *flags;
   gpt2_status status = GPT2_OK;
-  json_object_foreach(tokens->special, text, flags) {
+  json_object_foreach (tokens->special, text, flags) {
     const json_t *id = json_object_get(tokens->vocab, text);
     if (status == GPT2_OK && json_is_integer(id) && !json_object_get(tokens->listed, text))
       status = added_list_add(&tokens->list, text, (gpt2_token)json_integer_value(id),
@@ -208,8 +212,10 @@ static gpt2_status list_specials(side_tokens *tokens, gpt2_error *error)
   return status;
 }
 
-/* tokenizer_config.json came later than the other two, and with its "added_tokens_decoder" replaces them. */
-static gpt2_status collect_side_tokens(side_tokens *tokens, const side_files *files, gpt2_error *error)
+/* tokenizer_config.json came later than the other two, and with its "added_tokens_decoder" replaces
+ * them. */
+static gpt2_status collect_side_tokens(side_tokens *tokens, const side_files *files,
+                                       gpt2_error *error)
 {
   const json_t *decoder = json_object_get(files->config.root, "added_tokens_decoder");
   gpt2_status status =
@@ -235,8 +241,8 @@ static gpt2_status read_config(tokenizer *t, const json_document *config, gpt2_e
   for (size_t i = 0; i < sizeof refused / sizeof *refused; i++)
     if (json_is_true(json_object_get(config->root, refused[i])))
       return fail(error, GPT2_ERR_UNSUPPORTED, NO_OFFSET,
-                  "%s: \"%s\" is true, which is not supported: encoding adds no tokens", config->name,
-                  refused[i]);
+                  "%s: \"%s\" is true, which is not supported: encoding adds no tokens",
+                  config->name, refused[i]);
   t->use_regex = true;
   return json_get_bool(config->root, "add_prefix_space", config->name, &t->add_prefix_space, error);
 }
@@ -245,7 +251,9 @@ static gpt2_status read_side_files(tokenizer *t, source *s, const json_t *vocab,
                                    gpt2_error *error)
 {
   side_files files = {.config = {.root = NULL}};
-  side_tokens tokens = {.vocab = vocab, .special = json_object(), .listed = json_object(),
+  side_tokens tokens = {.vocab = vocab,
+                        .special = json_object(),
+                        .listed = json_object(),
                         .list = {.allocator = &t->allocator}};
   gpt2_status status = GPT2_OK;
   if (!tokens.special || !tokens.listed)
@@ -272,17 +280,15 @@ static gpt2_status read_side_files(tokenizer *t, source *s, const json_t *vocab,
 /* A merge a line. */
 static gpt2_status read_merge_lines(merge_reader *reader, cursor *c, gpt2_error *error)
 {
-  size_t size, number = 1;
-  for (const uint8_t *line = cursor_line(c, &size); line; line = cursor_line(c, &size), number++) {
-    char place[48];
-    snprintf(place, sizeof place, "line %zu", number);
-    gpt2_status status = GPT2_OK;
+  gpt2_status status = GPT2_OK;
+  const uint8_t *line;
+  size_t size;
+  while (status == GPT2_OK && (line = cursor_line(c, &size))) {
+    reader->number++;
     if (size > 0)
-      status = merge_reader_add_line(reader, (const char *)line, size, place, error);
-    if (status != GPT2_OK)
-      return status;
+      status = merge_reader_add_line(reader, (const char *)line, size, error);
   }
-  return GPT2_OK;
+  return status;
 }
 
 static gpt2_status read_merges_file(tokenizer *t, source *s, const json_t *vocab, gpt2_error *error)
@@ -292,7 +298,8 @@ static gpt2_status read_merges_file(tokenizer *t, source *s, const json_t *vocab
   gpt2_status status = source_file(s, "merges.txt", &merges, error);
   if (status != GPT2_OK)
     return status;
-  merge_reader reader = {.t = t, .vocab = vocab, .file = merges->name};
+  merge_reader reader = {
+      .t = t, .vocab = vocab, .file = merges->name, .prefix = "line ", .suffix = ""};
   status = file_bytes(merges, JSON_FILE_LIMIT, &bytes, error);
   if (status == GPT2_OK) {
     cursor c = cursor_over(bytes, (size_t)merges->size);

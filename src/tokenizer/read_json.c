@@ -1,8 +1,9 @@
 /* read_json.c - tokenizer.json, the file of the tokenizers library.
  *
  * It describes a whole pipeline. What a GPT-2 tokenizer may consist of is read, anything else that
- * would change a token is refused by its name. Ignored are "truncation" and "padding", which concern
- * batches (transformers switches them off unless a call asks for them), and what only moves offsets. */
+ * would change a token is refused by its name. Ignored are "truncation" and "padding", which
+ * concern batches (transformers switches them off unless a call asks for them), and what only moves
+ * offsets. */
 #include <stdio.h>
 #include <string.h>
 
@@ -73,9 +74,8 @@ static const json_t *find_foreign(const json_t *part, const char *list)
 static gpt2_status check_components(const json_t *root, const char *where, gpt2_error *error)
 {
   const json_t *normalizer = value_of(root, "normalizer");
-  if (normalizer &&
-      (!is_type(normalizer, "Sequence") || find_foreign(normalizer, "normalizers") ||
-       json_array_size(json_object_get(normalizer, "normalizers")) > 0))
+  if (normalizer && (!is_type(normalizer, "Sequence") || find_foreign(normalizer, "normalizers") ||
+                     json_array_size(json_object_get(normalizer, "normalizers")) > 0))
     return refuse(normalizer, "normalizer", "only null is", where, error);
   const json_t *foreign = find_foreign(value_of(root, "post_processor"), "processors");
   if (foreign)
@@ -132,11 +132,12 @@ static gpt2_status read_pre_tokenizer(tokenizer *t, const json_t *root, const ch
                                       gpt2_error *error)
 {
   static const char key[] = "pre_tokenizer";
-  static const char supported[] = "only \"ByteLevel\" is, alone or after a \"Split\" by GPT-2's pattern";
+  static const char supported[] =
+      "only \"ByteLevel\" is, alone or after a \"Split\" by GPT-2's pattern";
   const json_t *whole = value_of(root, key), *part = whole;
   if (!whole)
-    return fail(error, GPT2_ERR_UNSUPPORTED, NO_OFFSET, "%s: has no \"%s\"; %s supported", where, key,
-                supported);
+    return fail(error, GPT2_ERR_UNSUPPORTED, NO_OFFSET, "%s: has no \"%s\"; %s supported", where,
+                key, supported);
   const json_t *parts = json_object_get(whole, "pretokenizers");
   bool in_sequence = is_type(whole, "Sequence");
   size_t n = in_sequence ? json_array_size(parts) : 1;
@@ -151,8 +152,8 @@ static gpt2_status read_pre_tokenizer(tokenizer *t, const json_t *root, const ch
   /* Each of these would work on the words that Split has made. */
   if (t->use_regex || t->add_prefix_space)
     return fail(error, GPT2_ERR_UNSUPPORTED, NO_OFFSET,
-                "%s: \"%s\" is true in the \"ByteLevel\" after a \"Split\", which is not supported", where,
-                t->use_regex ? "use_regex" : "add_prefix_space");
+                "%s: \"%s\" is true in the \"ByteLevel\" after a \"Split\", which is not supported",
+                where, t->use_regex ? "use_regex" : "add_prefix_space");
   t->use_regex = true;
   return GPT2_OK;
 }
@@ -173,7 +174,8 @@ static gpt2_status read_added_token(const json_t *object, size_t index, const ch
   if (status == GPT2_OK)
     status = json_get_integer(object, "id", 0, INT32_MAX - 1, where, &id, error);
   if (status == GPT2_OK && (!content || id < 0))
-    return json_unexpected(NULL, content ? "id" : "content", "one in every added token", where, error);
+    return json_unexpected(NULL, content ? "id" : "content", "one in every added token", where,
+                           error);
   if (status == GPT2_OK)
     status = read_added_flags(object, where, &flags, error);
   if (status == GPT2_OK)
@@ -217,7 +219,8 @@ static gpt2_status check_options(const json_t *model, const char *where, gpt2_er
     const json_t *affix = value_of(model, affixes[i]);
     if (affix && !(json_is_string(affix) && json_string_length(affix) == 0))
       return fail(error, GPT2_ERR_UNSUPPORTED, NO_OFFSET,
-                  "%s: \"%s\" is set, which is not supported; expected null or \"\"", where, affixes[i]);
+                  "%s: \"%s\" is set, which is not supported; expected null or \"\"", where,
+                  affixes[i]);
   }
   return GPT2_OK;
 }
@@ -238,30 +241,31 @@ static gpt2_status read_unknown(tokenizer *t, const json_t *model, const json_t 
   if (status != GPT2_OK || vocabulary_has_all_bytes(&t->vocabulary))
     return status;
   if (fallback)
-    return fail(error, GPT2_ERR_UNSUPPORTED, NO_OFFSET,
-                "%s: \"byte_fallback\" is true and some bytes have no token, which is not supported", where);
+    return fail(
+        error, GPT2_ERR_UNSUPPORTED, NO_OFFSET,
+        "%s: \"byte_fallback\" is true and some bytes have no token, which is not supported",
+        where);
   const json_t *id = name ? json_object_get(vocab, name) : NULL;
   if (name && !id)
     return fail(error, GPT2_ERR_FORMAT, NO_OFFSET,
                 "%s: \"unk_token\" is \"%s\", which the vocabulary does not have", where, name);
   if (id)
-    vocabulary_set_unknown(&t->vocabulary,
-                           vocabulary_place(&t->vocabulary, (gpt2_token)json_integer_value(id)), fuse);
+    vocabulary_set_unknown(
+        &t->vocabulary, vocabulary_place(&t->vocabulary, (gpt2_token)json_integer_value(id)), fuse);
   return GPT2_OK;
 }
 
-static gpt2_status read_merge(merge_reader *r, const json_t *value, size_t index, gpt2_error *error)
+static gpt2_status read_merge(merge_reader *r, const json_t *value, gpt2_error *error)
 {
-  char place[48];
-  snprintf(place, sizeof place, "merges[%zu]", index);
   if (json_is_string(value))
-    return merge_reader_add_line(r, json_string_value(value), json_string_length(value), place, error);
+    return merge_reader_add_line(r, json_string_value(value), json_string_length(value), error);
   const json_t *left = json_array_get(value, 0), *right = json_array_get(value, 1);
   if (json_array_size(value) != 2 || !json_is_string(left) || !json_is_string(right))
     return fail(error, GPT2_ERR_FORMAT, NO_OFFSET,
-                "%s: %s is not a merge: expected two tokens, as \"a b\" or [\"a\", \"b\"]", r->file, place);
+                "%s: merges[%zu] is not a merge: expected two tokens, as \"a b\" or [\"a\", \"b\"]",
+                r->file, r->number);
   return merge_reader_add(r, json_string_value(left), json_string_length(left),
-                          json_string_value(right), json_string_length(right), place, error);
+                          json_string_value(right), json_string_length(right), error);
 }
 
 static gpt2_status read_merges(tokenizer *t, const json_t *model, const json_t *vocab,
@@ -270,17 +274,18 @@ static gpt2_status read_merges(tokenizer *t, const json_t *model, const json_t *
   const json_t *merges = json_object_get(model, "merges");
   if (!json_is_array(merges))
     return json_unexpected(merges, "merges", "an array", where, error);
-  merge_reader reader = {.t = t, .vocab = vocab, .file = where};
+  merge_reader reader = {.t = t, .vocab = vocab, .file = where, .prefix = "merges[", .suffix = "]"};
   gpt2_status status = GPT2_OK;
-  for (size_t i = 0; status == GPT2_OK && i < json_array_size(merges); i++)
-    status = read_merge(&reader, json_array_get(merges, i), i, error);
+  for (; status == GPT2_OK && reader.number < json_array_size(merges); reader.number++)
+    status = read_merge(&reader, json_array_get(merges, reader.number), error);
   if (status == GPT2_OK)
     return merge_reader_finish(&reader, error);
   merge_reader_free(&reader);
   return status;
 }
 
-static gpt2_status read_model(tokenizer *t, const json_t *root, const char *where, gpt2_error *error)
+static gpt2_status read_model(tokenizer *t, const json_t *root, const char *where,
+                              gpt2_error *error)
 {
   const json_t *model = json_object_get(root, "model"), *vocab = json_object_get(model, "vocab");
   if (!json_is_object(model))

@@ -15,7 +15,8 @@ static bool make_room(const gpt2_allocator *allocator, void **array, size_t n, s
   if (n < *capacity)
     return true;
   size_t grown;
-  if (!mul_size(&grown, n, 2) || !grow_array(allocator, array, n, grown < LEAST ? LEAST : grown, size))
+  if (!mul_size(&grown, n, 2) ||
+      !grow_array(allocator, array, n, grown < LEAST ? LEAST : grown, size))
     return false;
   *capacity = grown < LEAST ? LEAST : grown;
   return true;
@@ -49,8 +50,8 @@ gpt2_status read_added_flags(const json_t *object, const char *where, uint32_t *
     const char *key;
     uint32_t flag;
   } known[] = {
-    {"special", ADDED_SPECIAL}, {"single_word", ADDED_SINGLE_WORD}, {"lstrip", ADDED_LSTRIP},
-    {"rstrip", ADDED_RSTRIP},   {"normalized", ADDED_NORMALIZED},
+      {"special", ADDED_SPECIAL}, {"single_word", ADDED_SINGLE_WORD}, {"lstrip", ADDED_LSTRIP},
+      {"rstrip", ADDED_RSTRIP},   {"normalized", ADDED_NORMALIZED},
   };
   for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
     bool set = (*flags & known[i].flag) != 0;
@@ -70,7 +71,7 @@ static gpt2_status collect_names(const json_t *vocab, const added_list *added, c
 {
   const char *name;
   json_t *value;
-  json_object_foreach((json_t *)(uintptr_t)vocab, name, value) {
+  json_object_foreach ((json_t *)(uintptr_t)vocab, name, value) {
     json_int_t id = json_is_integer(value) ? json_integer_value(value) : -1;
     if (id < 0)
       return json_unexpected(value, name, "an id, an integer from 0 on", where, error);
@@ -88,8 +89,8 @@ static gpt2_status collect_names(const json_t *vocab, const added_list *added, c
                   "%s: the added token \"%s\" has the id %d, but %lld in the vocabulary", where,
                   token->text, (int)token->id, (long long)json_integer_value(listed));
     if (!listed)
-      names[(*n)++] = (token_name){.text = token->text, .size = token->size, .id = token->id,
-                                   .is_text = true};
+      names[(*n)++] =
+          (token_name){.text = token->text, .size = token->size, .id = token->id, .is_text = true};
   }
   return GPT2_OK;
 }
@@ -105,8 +106,8 @@ static void mark_added(vocabulary *v, const added_tokens *added)
   }
 }
 
-gpt2_status read_tokens(tokenizer *t, const json_t *vocab, const added_list *added, const char *where,
-                        gpt2_error *error)
+gpt2_status read_tokens(tokenizer *t, const json_t *vocab, const added_list *added,
+                        const char *where, gpt2_error *error)
 {
   size_t n = 0, most = json_object_size(vocab);
   if (most == 0)
@@ -134,10 +135,10 @@ gpt2_status read_tokens(tokenizer *t, const json_t *vocab, const added_list *add
 typedef struct merge_names {
   const char *left, *right;
   size_t left_size, right_size;
-  const char *place; /* where the merge stands: "line 3" */
 } merge_names;
 
-/* Finds the token of a part of the name buffer, which ends where a NUL can be put; NO_TOKEN: there is none. */
+/* Finds the token of a part of the name buffer, which ends where a NUL can be put; NO_TOKEN: there
+ * is none. */
 static uint32_t find_listed(const merge_reader *r, char *name, size_t size)
 {
   char behind = name[size];
@@ -147,8 +148,8 @@ static uint32_t find_listed(const merge_reader *r, char *name, size_t size)
   return id ? vocabulary_place(&r->t->vocabulary, (gpt2_token)json_integer_value(id)) : NO_TOKEN;
 }
 
-/* Looks the names up in the JSON: those that byte letters do not write are nowhere else. No text is ever merged
- * to them, but they must be there. */
+/* Looks the names up in the JSON: those that byte letters do not write are nowhere else. No text is
+ * ever merged to them, but they must be there. */
 static void find_names_listed(merge_reader *r, const merge_names *names, merge *found)
 {
   memcpy(r->name, names->left, names->left_size);
@@ -184,20 +185,22 @@ static void find_names(merge_reader *r, const merge_names *names, merge *found)
 static gpt2_status fail_name(const merge_reader *r, const merge_names *names, const merge *found,
                              gpt2_error *error)
 {
-  bool has_left = found->left == NO_TOKEN || found->right != NO_TOKEN; /* is in the name that lacks */
+  bool has_left =
+      found->left == NO_TOKEN || found->right != NO_TOKEN; /* is in the name that lacks */
   bool has_right = found->left != NO_TOKEN;
   enum { SHOWN = 100 }; /* bytes of a name in the message */
   size_t left = !has_left ? 0 : names->left_size < SHOWN ? names->left_size : SHOWN;
   size_t right = !has_right ? 0 : names->right_size < SHOWN ? names->right_size : SHOWN;
   return fail(error, GPT2_ERR_FORMAT, NO_OFFSET,
-              "%s: %s names the token \"%.*s%.*s\", which the vocabulary does not have", r->file,
-              names->place, (int)left, names->left, (int)right, names->right);
+              "%s: %s%zu%s names the token \"%.*s%.*s\", which the vocabulary does not have",
+              r->file, r->prefix, r->number, r->suffix, (int)left, names->left, (int)right,
+              names->right);
 }
 
 gpt2_status merge_reader_add(merge_reader *r, const char *left, size_t left_size, const char *right,
-                             size_t right_size, const char *place, gpt2_error *error)
+                             size_t right_size, gpt2_error *error)
 {
-  const merge_names names = {left, right, left_size, right_size, place};
+  const merge_names names = {left, right, left_size, right_size};
   merge found;
   while (r->name_capacity <= left_size + right_size)
     if (!make_room(&r->t->allocator, (void **)&r->name, r->name_capacity, &r->name_capacity, 1))
@@ -214,8 +217,7 @@ gpt2_status merge_reader_add(merge_reader *r, const char *left, size_t left_size
   return GPT2_OK;
 }
 
-gpt2_status merge_reader_add_line(merge_reader *r, const char *line, size_t size, const char *place,
-                                  gpt2_error *error)
+gpt2_status merge_reader_add_line(merge_reader *r, const char *line, size_t size, gpt2_error *error)
 {
   static const char version[] = "#version";
   if (size >= sizeof version - 1 && memcmp(line, version, sizeof version - 1) == 0)
@@ -224,9 +226,9 @@ gpt2_status merge_reader_add_line(merge_reader *r, const char *line, size_t size
   size_t left = space ? (size_t)(space - line) : size;
   if (!space || memchr(space + 1, ' ', size - left - 1))
     return fail(error, GPT2_ERR_FORMAT, NO_OFFSET,
-                "%s: %s is not a merge: expected two tokens with a space between them", r->file,
-                place);
-  return merge_reader_add(r, line, left, space + 1, size - left - 1, place, error);
+                "%s: %s%zu%s is not a merge: expected two tokens with a space between them",
+                r->file, r->prefix, r->number, r->suffix);
+  return merge_reader_add(r, line, left, space + 1, size - left - 1, error);
 }
 
 gpt2_status merge_reader_finish(merge_reader *r, gpt2_error *error)

@@ -35,8 +35,8 @@ gpt2_status added_list_add(added_list *list, const char *text, gpt2_token id, ui
                            gpt2_error *error);
 void added_list_free(added_list *list);
 
-/* The flags lstrip, rstrip, single_word, normalized and special of a JSON object; those that it does not
- * have stay as they are. */
+/* The flags lstrip, rstrip, single_word, normalized and special of a JSON object; those that it
+ * does not have stay as they are. */
 gpt2_status read_added_flags(const json_t *object, const char *where, uint32_t *flags,
                              gpt2_error *error);
 
@@ -44,10 +44,10 @@ gpt2_status read_added_flags(const json_t *object, const char *where, uint32_t *
  * (transformers' GPT2Tokenizer makes it unk, bos and eos by default). */
 extern const char end_of_text[];
 
-/* Fills t->vocabulary's tokens and t->added. `vocab` maps names to ids; added tokens that it has, too,
- * must have the same id there. */
-gpt2_status read_tokens(tokenizer *t, const json_t *vocab, const added_list *added, const char *where,
-                        gpt2_error *error);
+/* Fills t->vocabulary's tokens and t->added. `vocab` maps names to ids; added tokens that it has,
+ * too, must have the same id there. */
+gpt2_status read_tokens(tokenizer *t, const json_t *vocab, const added_list *added,
+                        const char *where, gpt2_error *error);
 
 /* ---- Then the merges ---- */
 
@@ -55,18 +55,20 @@ typedef struct merge_reader {
   tokenizer *t;
   const json_t *vocab;
   const char *file;
-  merge *merges; /* (n), room for `capacity` */
+  const char *prefix, *suffix; /* of a merge's number in the file, for messages: "line 3" */
+  size_t number;               /* of the merge that is being read */
+  merge *merges;               /* (n), room for `capacity` */
   size_t n, capacity;
-  char *name;    /* names end with NUL for jansson: room for name_capacity bytes */
+  char *name; /* room for the names of a merge */
   size_t name_capacity;
 } merge_reader;
 
-/* Adds a merge of two names. `place` tells where it stands in the file: "line 3". */
+/* Adds a merge of two names. */
 gpt2_status merge_reader_add(merge_reader *r, const char *left, size_t left_size, const char *right,
-                             size_t right_size, const char *place, gpt2_error *error);
+                             size_t right_size, gpt2_error *error);
 
 /* The same for both in one string, with a space between; "#version" lines are left out. */
-gpt2_status merge_reader_add_line(merge_reader *r, const char *line, size_t size, const char *place,
+gpt2_status merge_reader_add_line(merge_reader *r, const char *line, size_t size,
                                   gpt2_error *error);
 
 /* Hands the merges over to the vocabulary, and frees the rest. */

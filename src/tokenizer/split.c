@@ -3,18 +3,15 @@
 
 #include "tokenizer/unicode.h"
 
-#define OTHER_8 0, 0, 0, 0, 0, 0, 0, 0
-#define LETTER_8 1, 1, 1, 1, 1, 1, 1, 1
-
-/* The classes of ASCII. */
-static const uint8_t ascii_class[128] = {
-  0, 0, 0, 0, 0, 0, 0, 0, 0, 3, 3, 3, 3, 3, 0, 0, /* tab, line feed, vertical tab, form feed, CR */
-  OTHER_8, OTHER_8,
-  3, 0, 0, 0, 0, 0, 0, 0, OTHER_8, /* space */
-  2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 0, 0, 0, 0, 0, 0,
-  0, 1, 1, 1, 1, 1, 1, 1, LETTER_8, LETTER_8, 1, 1, 1, 0, 0, 0, 0, 0,
-  0, 1, 1, 1, 1, 1, 1, 1, LETTER_8, LETTER_8, 1, 1, 1, 0, 0, 0, 0, 0,
-};
+/* The classes of ASCII, as digits: UNICODE_OTHER is 0. */
+static const char ascii_class[] = "0000000003333300" /* tab, LF, VT, FF, CR */
+                                  "0000000000000000"
+                                  "3000000000000000" /* space */
+                                  "2222222222000000"
+                                  "0111111111111111"
+                                  "1111111111100000"
+                                  "0111111111111111"
+                                  "1111111111100000";
 
 /* The class of the character at `at`, and its size. */
 static int class_at(const uint8_t *at, const uint8_t *end, size_t *size)
@@ -22,7 +19,7 @@ static int class_at(const uint8_t *at, const uint8_t *end, size_t *size)
   if (*at >= 0x80)
     return unicode_class(at, (size_t)(end - at), size);
   *size = 1;
-  return ascii_class[*at];
+  return ascii_class[*at] - '0';
 }
 
 /* Past the characters of one class. */

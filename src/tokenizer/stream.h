@@ -12,7 +12,7 @@ typedef struct stream {
   bool replace;       /* write U+FFFD for what is no character */
   uint8_t waiting[4]; /* (n_waiting) the beginning of a character */
   size_t n_waiting;
-  char *text;         /* what was handed out last */
+  char *text; /* what was handed out last */
 } stream;
 
 /* `longest` is the size of the longest push. */

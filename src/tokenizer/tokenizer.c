@@ -43,8 +43,8 @@ void tokenizer_free(tokenizer *t)
 
 /* ---- Encoding ---- */
 
-/* Takes a stretch of text (`size` > 0) through the searches for added tokens that are left, and what they
- * leave to the words. */
+/* Takes a stretch of text (`size` > 0) through the searches for added tokens that are left, and
+ * what they leave to the words. */
 static gpt2_status encode_stretch(const tokenizer *t, word_encoder *w, const uint8_t *text,
                                   size_t size, int64_t offset, uint32_t flags, int search,
                                   gpt2_error *error)
@@ -90,10 +90,12 @@ static bool surely_fits(const tokenizer *t, size_t size, size_t capacity)
 }
 
 gpt2_status tokenizer_encode(const tokenizer *t, const char *text, size_t size, uint32_t flags,
-                             gpt2_token *tokens, size_t capacity, size_t *n_tokens, gpt2_error *error)
+                             gpt2_token *tokens, size_t capacity, size_t *n_tokens,
+                             gpt2_error *error)
 {
   const uint8_t *bytes = (const uint8_t *)text;
-  /* Nothing may be written unless all fits: where that is not certain, the tokens are counted first. */
+  /* Nothing may be written unless all fits: where that is not certain, the tokens are counted
+   * first. */
   bool counted = !surely_fits(t, size, capacity);
   if (counted) {
     gpt2_status status = encode_into(t, bytes, size, flags, NULL, 0, n_tokens, error);

@@ -7,20 +7,22 @@
 typedef struct tokenizer tokenizer;
 
 /* Reads tokenizer.json, or vocab.json + merges.txt (+ added_tokens.json, special_tokens_map.json,
- * tokenizer_config.json where they add something) from a model's folder. GPT2_ERR_NOT_FOUND when there is neither. */
+ * tokenizer_config.json where they add something) from a model's folder. GPT2_ERR_NOT_FOUND when
+ * there is neither. */
 gpt2_status tokenizer_load(source *s, tokenizer **out, gpt2_error *error);
 void tokenizer_free(tokenizer *t);
 
 /* "tokenizer.json" or "vocab.json + merges.txt". */
 const char *tokenizer_origin(const tokenizer *t);
 
-/* One more than the greatest id; ids below it may have gaps. And the number of entries, added tokens included. */
+/* One more than the greatest id; ids below it may have gaps. And the number of entries, added
+ * tokens included. */
 size_t tokenizer_id_limit(const tokenizer *t);
 size_t tokenizer_n_tokens(const tokenizer *t);
 size_t tokenizer_n_merges(const tokenizer *t);
 
-/* The id of the added or special token with this text (such as "<|endoftext|>"), or of a vocabulary entry with
- * that name; -1: none. */
+/* The id of the added or special token with this text (such as "<|endoftext|>"), or of a vocabulary
+ * entry with that name; -1: none. */
 gpt2_token tokenizer_find(const tokenizer *t, const char *text);
 
 /* The bytes of a token; size 0 when the id has no text. */
@@ -34,7 +36,8 @@ size_t tokenizer_longest(const tokenizer *t);
 
 /* As gpt2_encode. */
 gpt2_status tokenizer_encode(const tokenizer *t, const char *text, size_t size, uint32_t flags,
-                             gpt2_token *tokens, size_t capacity, size_t *n_tokens, gpt2_error *error);
+                             gpt2_token *tokens, size_t capacity, size_t *n_tokens,
+                             gpt2_error *error);
 
 /* The version of Unicode that letters and numbers are taken from: "16.0.0". */
 const char *tokenizer_unicode_version(void);

@@ -35,8 +35,10 @@ static gpt2_status grow(trie *t, gpt2_error *error)
 {
   trie old = *t;
   if (2 * t->capacity > MAX_TRIE_NODES)
-    return fail(error, GPT2_ERR_LIMIT, NO_OFFSET, "the vocabulary's tokens are too many or too long");
-  if (!grow_array(t->allocator, (void **)&t->tokens, t->n_nodes, 2 * t->capacity, sizeof *t->tokens) ||
+    return fail(error, GPT2_ERR_LIMIT, NO_OFFSET,
+                "the vocabulary's tokens are too many or too long");
+  if (!grow_array(t->allocator, (void **)&t->tokens, t->n_nodes, 2 * t->capacity,
+                  sizeof *t->tokens) ||
       !take_table(t, 64 - t->shift + 1))
     return fail_memory(error, 2 * (t->mask + 1) * sizeof *t->edges);
   t->capacity *= 2;

@@ -137,20 +137,19 @@ const char *vocabulary_bytes(const vocabulary *v, uint32_t place, size_t *size)
 
 static void fill_byte_ranks(vocabulary *v)
 {
-  for (size_t pair = 0; pair < 256 * 256; pair++)
-    v->byte_ranks[pair] =
-        pair_rank(&v->pairs, v->byte_token[pair >> 8], v->byte_token[pair & 255]);
+  for (size_t pair = 0; pair < 256 * 256; pair++) {
+    uint32_t left = v->byte_token[pair >> 8], right = v->byte_token[pair & 255];
+    v->byte_ranks[pair] = left == NO_TOKEN ? NO_RANK : pair_rank(&v->pairs, left, right);
+  }
 }
 
 gpt2_status vocabulary_set_merges(vocabulary *v, merge *merges, size_t n, gpt2_error *error)
 {
   v->merges = merges;
   v->n_merges = n;
-  gpt2_status status = pair_table_init(&v->pairs, v->allocator, n, error);
+  gpt2_status status = pair_table_init(&v->pairs, v->allocator, merges, n, v->n_tokens, error);
   if (status != GPT2_OK)
     return status;
-  for (size_t rank = 0; rank < n; rank++)
-    pair_table_set(&v->pairs, merges[rank].left, merges[rank].right, (uint32_t)rank);
   v->made = allocate_array(v->allocator, n, sizeof *v->made);
   v->byte_ranks = allocate_array(v->allocator, 256 * 256, sizeof *v->byte_ranks);
   v->made_by = allocate_array(v->allocator, v->n_tokens, sizeof *v->made_by);

@@ -13,24 +13,20 @@
 /* Of a token's flags, beside the public ones: its own bytes are merged to it (joint.h). */
 enum { FLAG_WHOLE = 1 << 7 };
 
-typedef struct merge {
-  uint32_t left, right, made; /* places */
-} merge;
-
 typedef struct vocabulary {
   const gpt2_allocator *allocator;
   size_t n_tokens;
-  gpt2_token *ids;   /* (n_tokens) ascending */
-  uint32_t *starts;  /* (n_tokens + 1) where each token's bytes begin */
-  char *bytes;       /* (starts[n_tokens]) */
-  uint8_t *flags;    /* (n_tokens) GPT2_TOKEN_SPECIAL, GPT2_TOKEN_ADDED, FLAG_WHOLE */
-  size_t longest;    /* bytes of the longest token */
+  gpt2_token *ids;  /* (n_tokens) ascending */
+  uint32_t *starts; /* (n_tokens + 1) where each token's bytes begin */
+  char *bytes;      /* (starts[n_tokens]) */
+  uint8_t *flags;   /* (n_tokens) GPT2_TOKEN_SPECIAL, GPT2_TOKEN_ADDED, FLAG_WHOLE */
+  size_t longest;   /* bytes of the longest token */
 
   uint32_t byte_token[256]; /* what each byte starts as: NO_TOKEN when it has no token */
   bool byte_unknown[256];   /* it has none of its own: the unknown token stands for it */
   bool fuse_unknown;        /* and once for a run of such bytes */
 
-  trie names; /* the tokens that byte letters write, by their bytes */
+  trie names;       /* the tokens that byte letters write, by their bytes */
   bool match_words; /* a word that is a token is that token, whatever its merges */
 
   size_t n_merges;
@@ -38,7 +34,7 @@ typedef struct vocabulary {
   uint32_t *made;       /* (n_merges) what each makes, once more: merging needs only this */
   pair_table pairs;     /* the rank of a pair of tokens */
   uint32_t *byte_ranks; /* (256, 256) the same for the tokens that bytes start as */
-  int32_t *made_by;     /* (n_tokens) the rank of the merge that makes a token, or what joint.h says */
+  int32_t *made_by; /* (n_tokens) the rank of the merge that makes a token, or what joint.h says */
 } vocabulary;
 
 /* A token as a file names it. */
@@ -50,9 +46,9 @@ typedef struct token_name {
   bool is_text; /* the text is itself what the token stands for, not byte letters */
 } token_name;
 
-/* Takes over the tokens of the array (n > 0), which it sorts; the texts are copied. `file` is theirs.
- * An id that stands twice is GPT2_ERR_FORMAT. The vocabulary must be zeroed, and be freed in any case.
- * It keeps `allocator` itself. */
+/* Takes over the tokens of the array (n > 0), which it sorts; the texts are copied. `file` is
+ * theirs. An id that stands twice is GPT2_ERR_FORMAT. The vocabulary must be zeroed, and be freed
+ * in any case. It keeps `allocator` itself. */
 gpt2_status vocabulary_set_tokens(vocabulary *v, const gpt2_allocator *allocator, token_name *names,
                                   size_t n, const char *file, gpt2_error *error);
 

@@ -29,7 +29,8 @@ gpt2_status encode_words(word_encoder *w, const uint8_t *text, size_t size, int6
   gpt2_status status = GPT2_OK;
   for (size_t at = 0, n; status == GPT2_OK && at < size; at += n) {
     n = w->use_regex ? split_word(text + at, size - at) : size - at;
-    status = encode_word(&w->piece, text + at, n, WORD_WINDOW, offset + (int64_t)at, &w->sink, error);
+    status =
+        encode_word(&w->piece, text + at, n, WORD_WINDOW, offset + (int64_t)at, &w->sink, error);
   }
   return status;
 }

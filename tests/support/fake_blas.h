@@ -21,7 +21,7 @@ typedef struct fake_blas {
   _Atomic int most_threads;   /* the greatest thread count that a call met */
   _Atomic int most_columns;   /* the widest product */
   _Atomic bool held;          /* calls do not return until this is false */
-  pthread_t caller;           /* of the last call */
+  _Atomic pthread_t caller;   /* of the last call */
 } fake_blas;
 
 extern fake_blas fake;

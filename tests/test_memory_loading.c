@@ -1,0 +1,237 @@
+/* test_memory_loading.c - loading with the host's memory hooks: every allocation comes through them
+ * and goes back, and when any one of them is refused nothing is left, whatever the door. */
+#include "gpt2.h"
+#include "support/expect.h"
+#include "support/fixture.h"
+#include "support/host_source.h"
+#include "support/opened.h"
+#include "support/record.h"
+#include "support/strict_memory.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static const char *const folders[] = {"base",
+                                      "extra_rows"}; /* mapped F32; F16 and tokenizer.json */
+enum { N_FOLDERS = 2, N_FILES = 5 };
+static const char *const file_names[N_FILES] = {"config.json", "model.safetensors", "vocab.json",
+                                                "merges.txt", "tokenizer.json"};
+
+/* A folder, and its files in memory. */
+typedef struct model_files {
+  char *folder;
+  gpt2_blob blobs[N_FILES];
+  size_t n_blobs;
+} model_files;
+
+static model_files files[N_FOLDERS];
+
+typedef gpt2_status (*loader)(const model_files *from, gpt2_load_options *options,
+                              gpt2_model **model, gpt2_error *error);
+
+static gpt2_status load_folder(const model_files *from, gpt2_load_options *options,
+                               gpt2_model **model, gpt2_error *error)
+{
+  return gpt2_load(from->folder, options, model, error);
+}
+
+static gpt2_status load_copy(const model_files *from, gpt2_load_options *options,
+                             gpt2_model **model, gpt2_error *error)
+{
+  options->flags = GPT2_LOAD_COPY;
+  return gpt2_load(from->folder, options, model, error);
+}
+
+static gpt2_status load_file(const model_files *from, gpt2_load_options *options,
+                             gpt2_model **model, gpt2_error *error)
+{
+  char path[4096];
+  snprintf(path, sizeof path, "%s/model.safetensors", from->folder);
+  return gpt2_load(path, options, model, error);
+}
+
+static gpt2_status load_memory(const model_files *from, gpt2_load_options *options,
+                               gpt2_model **model, gpt2_error *error)
+{
+  return gpt2_load_memory(from->blobs, from->n_blobs, options, model, error);
+}
+
+static host_source host;
+
+/* A failure releases the source; a success keeps it until the model is gone. */
+static gpt2_status load_source(const model_files *from, gpt2_load_options *options,
+                               gpt2_model **model, gpt2_error *error)
+{
+  host = (host_source){.blobs = from->blobs, .n_blobs = from->n_blobs};
+  gpt2_source source = host_callbacks(&host);
+  gpt2_status status = gpt2_load_source(&source, options, model, error);
+  assert_int_equal(host.n_released, status != GPT2_OK);
+  assert_true(status == GPT2_OK || host.n_open == 0);
+  return status;
+}
+
+static const loader loaders[] = {load_folder, load_copy, load_file, load_memory, load_source};
+enum { N_LOADERS = sizeof loaders / sizeof *loaders };
+
+/* Loads with the hooks; neither they nor the options are there any more afterwards. */
+static gpt2_status load_strictly(loader load, const model_files *from, strict_memory *memory,
+                                 gpt2_model **model, gpt2_error *error)
+{
+  gpt2_allocator hooks = strict_hooks(memory);
+  gpt2_load_options options = {.struct_size = sizeof options, .allocator = &hooks};
+  *model = (gpt2_model *)memory;
+  watch_malloc();
+  gpt2_status status = load(from, &options, model, error);
+  assert_int_equal(malloc_watched(), 0);
+  memset(&hooks, 0xff, sizeof hooks);
+  memset(&options, 0xff, sizeof options);
+  return status;
+}
+
+static const gpt2_token prompt[] = {'O', 'n', 'c', 'e', 32, 200, 7, 'T', 'o', 'm'};
+enum { N_PROMPT = sizeof prompt / sizeof *prompt };
+static const char text[] = "Once upon a time, there were 3 bears.\n\n<|endoftext|>  \xc3\xa9\xff";
+
+/* What the model says of itself, its tokens for a text, and its logits. */
+static void describe(gpt2_model *model, record *r)
+{
+  gpt2_token tokens[sizeof text];
+  size_t n_tokens;
+  gpt2_info info = info_of(model);
+  info.mapped_size = info.allocated_size = 0; /* how it was loaded is no matter */
+  keep(r, &info, sizeof info);
+  assert_int_equal(gpt2_encode(model, text, sizeof text - 1, GPT2_ENCODE_SPECIAL, tokens,
+                               sizeof text, &n_tokens, NULL),
+                   GPT2_OK);
+  keep(r, tokens, n_tokens * sizeof *tokens);
+  gpt2_context *context = open_context(model, 1);
+  must_succeed(gpt2_eval(context, 0, prompt, N_PROMPT, 0), context);
+  keep(r, gpt2_logits(context, 0), (size_t)info.n_vocab * sizeof(float));
+  gpt2_context_free(context);
+}
+
+/* Loads with the refused-th allocation refused; whether it was not reached. */
+static bool loads_without(loader load, const model_files *from, size_t refused,
+                          const record *expected)
+{
+  static record found;
+  strict_memory memory = {.refused = refused};
+  gpt2_model *model;
+  gpt2_error error = NO_ERROR_YET;
+  gpt2_status status = load_strictly(load, from, &memory, &model, &error);
+  if (status != GPT2_OK) {
+    expect_failure(status, GPT2_ERR_MEMORY, &error, "memory", NULL);
+    assert_null(model);
+    assert_int_equal(memory.n_live, 0);
+    return false;
+  }
+  expect_success(status, &error);
+  assert_true(memory.n_calls < refused); /* no refusal was swallowed */
+  memory.refused = 0;
+  found.size = 0;
+  describe(model, &found);
+  expect_same(&found, expected);
+  gpt2_model_free(model);
+  assert_int_equal(memory.n_live, 0);
+  return true;
+}
+
+static void whichever_allocation_is_refused_loading_fails_and_works_afterwards(void **state)
+{
+  (void)state;
+  for (size_t f = 0; f < N_FOLDERS; f++) {
+    static record expected;
+    gpt2_model *model = open_model(files[f].folder);
+    expected.size = 0;
+    describe(model, &expected);
+    gpt2_model_free(model);
+    for (size_t l = 0; l < N_LOADERS; l++) {
+      size_t n = 0;
+      while (n < 1000 && !loads_without(loaders[l], &files[f], n + 1, &expected))
+        n++;
+      assert_in_range(n, 40, 999);
+    }
+  }
+}
+
+static void hooks_of_which_one_is_missing_are_refused(void **state)
+{
+  (void)state;
+  for (int missing = 0; missing < 2; missing++)
+    for (size_t l = 0; l < N_LOADERS; l++) {
+      strict_memory memory = {0};
+      gpt2_allocator hooks = strict_hooks(&memory);
+      gpt2_load_options options = {.struct_size = sizeof options, .allocator = &hooks};
+      gpt2_model *model = (gpt2_model *)&memory;
+      gpt2_error error = NO_ERROR_YET;
+      if (missing)
+        hooks.allocate = NULL;
+      else
+        hooks.release = NULL;
+      expect_failure(loaders[l](&files[0], &options, &model, &error), GPT2_ERR_ARGUMENT, &error,
+                     "allocator", "both");
+      assert_null(model);
+      assert_int_equal(memory.n_calls, 0);
+    }
+}
+
+static void without_hooks_the_memory_is_mallocs(void **state)
+{
+  (void)state;
+  gpt2_model *model = NULL;
+  watch_malloc();
+  gpt2_status status = gpt2_load(files[1].folder, NULL, &model, NULL);
+  assert_in_range(malloc_watched(), 40, 10000);
+  assert_int_equal(status, GPT2_OK);
+  gpt2_model_free(model);
+}
+
+static int read_files(void **state)
+{
+  (void)state;
+  for (size_t f = 0; f < N_FOLDERS; f++) {
+    model_files *into = &files[f];
+    char below[64], path[4096];
+    snprintf(below, sizeof below, "fixtures/models/%s", folders[f]);
+    into->folder = test_data_path(below);
+    for (int i = 0; i < N_FILES; i++) {
+      size_t size;
+      snprintf(path, sizeof path, "%s/%s", into->folder, file_names[i]);
+      FILE *there = fopen(path, "rb");
+      if (!there)
+        continue;
+      fclose(there);
+      into->blobs[into->n_blobs] =
+          (gpt2_blob){.name = file_names[i], .bytes = read_test_file(path, &size)};
+      into->blobs[into->n_blobs++].size = size;
+    }
+  }
+  return 0;
+}
+
+static int free_files(void **state)
+{
+  (void)state;
+  for (size_t f = 0; f < N_FOLDERS; f++) {
+    for (size_t i = 0; i < files[f].n_blobs; i++)
+      free((void *)(uintptr_t)files[f].blobs[i].bytes);
+    free(files[f].folder);
+  }
+  return 0;
+}
+
+int main(void)
+{
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(whichever_allocation_is_refused_loading_fails_and_works_afterwards),
+      cmocka_unit_test(hooks_of_which_one_is_missing_are_refused),
+      cmocka_unit_test(without_hooks_the_memory_is_mallocs),
+  };
+  return cmocka_run_group_tests(tests, read_files, free_files);
+}
