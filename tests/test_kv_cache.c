@@ -1,12 +1,9 @@
-/* test_kv_cache.c - sequences remember exactly what was evaluated in them, whatever is truncated, dropped and used
- * again. */
+/* test_kv_cache.c - what sequences remember: their tokens can be read, cut and dropped, and what is
+ * evaluated afterwards is as if the rest had never been there. */
 #include "gpt2.h"
 
-#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
-#include <stdbool.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,349 +13,317 @@
 #include "support/expect.h"
 #include "support/little_model.h"
 #include "support/opened.h"
-#include "support/random_numbers.h"
 
-/* Of the range of a row of logits: what is promised of the same sequence in other chunks and batches. */
-static const double TOLERANCE = 1e-5;
+/* Three blocks of the cache, the last one half full. */
+static const gpt2_token text[LITTLE_CTX] = {3, 14, 15, 9, 2,  6,  5,  35, 8, 9, 7, 9, 3, 23,
+                                            8, 4,  6,  2, 43, 38, 32, 7,  9, 5, 0, 2, 8, 8,
+                                            4, 1,  9,  7, 16, 9,  39, 9,  3, 7, 5, 10};
+
+/* The least, the last of the cache's first page and the first of its second, and the greatest. */
+static const int32_t some_sequences[] = {0, 255, 256, GPT2_MAX_SEQUENCES - 1};
+enum { N_SOME = sizeof some_sequences / sizeof *some_sequences };
+
+/* What stands in buffers that must not be written to. */
+enum { UNTOUCHED = -77 };
 
 static little_model *little;
-static gpt2_model *model;
 
 static int make_model(void **state)
 {
   (void)state;
   little = little_new();
-  model = little_open(little);
   return 0;
 }
 
 static int free_model(void **state)
 {
   (void)state;
-  gpt2_model_free(model);
   little_free(little);
   return 0;
 }
 
-static const gpt2_token text[LITTLE_CTX] = {3, 14, 15, 9, 2, 6, 5, 35, 8, 9, 7, 9, 3, 23, 8, 4, 6, 26, 43, 38,
-                                            3, 2, 7, 9, 5, 0, 2, 8, 8, 41, 9, 7, 16, 9, 39, 9, 37, 5, 10, 5};
+static gpt2_context *new_context(void)
+{
+  const gpt2_context_options options = {.struct_size = sizeof options, .n_threads = 1};
+  return little_context(little, &options);
+}
 
+/* Appends text[from, to) token by token. */
+static void append(gpt2_context *context, int32_t sequence, size_t from, size_t to)
+{
+  for (size_t i = from; i < to; i++)
+    must_succeed(gpt2_eval(context, sequence, text + i, 1, 0), context);
+}
+
+/* Fails the test unless the sequence holds exactly these tokens (n). */
 static void must_hold(gpt2_context *context, int32_t sequence, const gpt2_token *tokens, size_t n)
 {
   gpt2_token found[LITTLE_CTX];
-  size_t n_found = 0;
+  size_t n_found = SIZE_MAX;
   assert_int_equal(gpt2_kv_length(context, sequence), n);
   must_succeed(gpt2_kv_tokens(context, sequence, found, LITTLE_CTX, &n_found), context);
   assert_int_equal(n_found, n);
-  if (n > 0)
-    assert_memory_equal(found, tokens, n * sizeof *found);
-}
-
-/* The logits that follow n tokens, evaluated one by one in a context that has done nothing else. */
-static void plain_logits(const gpt2_token *tokens, size_t n, float *logits)
-{
-  gpt2_context *context = open_context(model, 1);
   for (size_t i = 0; i < n; i++)
-    must_succeed(gpt2_eval(context, 0, &tokens[i], 1, 0), context);
-  memcpy(logits, gpt2_logits(context, 0), LITTLE_VOCAB * sizeof *logits);
-  gpt2_context_free(context);
+    assert_int_equal(found[i], tokens[i]);
 }
 
-/* Fails the test unless `found` (n_vocab) is nearly what follows those tokens. */
-static void must_follow(const float *found, const gpt2_token *tokens, size_t n)
+/* The logits after each token of the text, in a context of their own: (LITTLE_CTX, LITTLE_VOCAB).
+ * The caller frees them. */
+static float *logits_of_text(void)
 {
-  float expected[LITTLE_VOCAB], least = INFINITY, greatest = -INFINITY, error = 0;
-  assert_non_null(found);
-  plain_logits(tokens, n, expected);
-  for (int i = 0; i < LITTLE_VOCAB; i++) {
-    least = fminf(least, expected[i]);
-    greatest = fmaxf(greatest, expected[i]);
-    error = fabsf(found[i] - expected[i]) <= error ? error : fabsf(found[i] - expected[i]);
+  gpt2_context *context = new_context();
+  float *logits = malloc(LITTLE_CTX * LITTLE_VOCAB * sizeof *logits);
+  assert_non_null(logits);
+  for (size_t i = 0; i < LITTLE_CTX; i++) {
+    append(context, 0, i, i + 1);
+    memcpy(logits + i * LITTLE_VOCAB, gpt2_logits(context, 0), LITTLE_VOCAB * sizeof *logits);
   }
-  if (!((double)error <= TOLERANCE * (double)(greatest - least)))
-    fail_msg("after %zu tokens the logits are off by %g of their range", n, (double)(error / (greatest - least)));
-}
-
-/* ---- Refusals ---- */
-
-static void tokens_are_handed_out_by_the_convention_of_all_buffers(void **state)
-{
-  (void)state;
-  gpt2_context *context = open_context(model, 1);
-  const gpt2_error *error = gpt2_context_error(context);
-  gpt2_token tokens[8] = {-9, -9, -9, -9, -9, -9, -9, -9};
-  size_t n = 99;
-  must_succeed(gpt2_eval(context, 5, text, 7, 0), context);
-  expect_failure(gpt2_kv_tokens(context, 5, NULL, 0, &n), GPT2_ERR_BUFFER_TOO_SMALL, error, "capacity", "7 tokens");
-  assert_int_equal(n, 7);
-  expect_failure(gpt2_kv_tokens(context, 5, tokens, 6, &n), GPT2_ERR_BUFFER_TOO_SMALL, error, "capacity", "is 6");
-  assert_int_equal(n, 7);
-  assert_int_equal(tokens[0], -9); /* nothing was written */
-  must_succeed(gpt2_kv_tokens(context, 5, tokens, 7, &n), context);
-  assert_memory_equal(tokens, text, 7 * sizeof *tokens);
-  assert_int_equal(tokens[7], -9);
-  must_succeed(gpt2_kv_tokens(context, 6, NULL, 0, &n), context);
-  assert_int_equal(n, 0);
-  expect_failure(gpt2_kv_tokens(context, 5, tokens, 8, NULL), GPT2_ERR_ARGUMENT, error, "n_tokens", "NULL");
-  expect_failure(gpt2_kv_tokens(context, 5, NULL, 8, &n), GPT2_ERR_ARGUMENT, error, "tokens", "NULL");
   gpt2_context_free(context);
+  return logits;
 }
 
-static void sequences_out_of_range_are_refused_and_empty(void **state)
+/* ---- Refused calls ---- */
+
+/* Five tokens in sequence 0, with views of their rows. */
+static gpt2_context *used_context(void)
+{
+  gpt2_context *context = new_context();
+  must_succeed(gpt2_eval(context, 0, text, 5, GPT2_ROW_LOGITS | GPT2_ROW_HIDDEN), context);
+  return context;
+}
+
+static void sequences_out_of_range_are_refused_by_number(void **state)
 {
   (void)state;
-  static const int32_t sequences[] = {-1, GPT2_MAX_SEQUENCES, INT32_MIN, INT32_MAX};
-  gpt2_context *context = open_context(model, 1);
+  static const struct {
+    int32_t sequence;
+    const char *words;
+  } cases[] = {{-1, "is -1"},
+               {GPT2_MAX_SEQUENCES, "is 65536"},
+               {INT32_MIN, "is -2147483648"},
+               {INT32_MAX, "is 2147483647"}};
+  gpt2_context *context = used_context();
   const gpt2_error *error = gpt2_context_error(context);
-  must_succeed(gpt2_eval(context, 0, text, 4, GPT2_ROW_LOGITS), context);
-  context_state before = state_of(context);
-  for (size_t i = 0; i < sizeof sequences / sizeof *sequences; i++) {
-    size_t n;
-    char number[16];
-    snprintf(number, sizeof number, "%d", (int)sequences[i]);
-    expect_failure(gpt2_kv_tokens(context, sequences[i], NULL, 0, &n), GPT2_ERR_ARGUMENT, error, "sequence", number);
-    expect_failure(gpt2_kv_truncate(context, sequences[i], 0), GPT2_ERR_ARGUMENT, error, "sequence", number);
-    expect_failure(gpt2_kv_drop(context, sequences[i]), GPT2_ERR_ARGUMENT, error, "sequence", number);
-    assert_int_equal(gpt2_kv_length(context, sequences[i]), 0);
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    int32_t sequence = cases[i].sequence;
+    gpt2_token token = UNTOUCHED;
+    size_t n = 99;
+    context_state before = state_of(context);
+    expect_failure(gpt2_kv_tokens(context, sequence, &token, 1, &n), GPT2_ERR_ARGUMENT, error,
+                   "sequence", cases[i].words);
+    expect_failure(gpt2_kv_truncate(context, sequence, 0), GPT2_ERR_ARGUMENT, error, "sequence",
+                   cases[i].words);
+    expect_failure(gpt2_kv_drop(context, sequence), GPT2_ERR_ARGUMENT, error, "sequence",
+                   cases[i].words);
+    assert_int_equal(token, UNTOUCHED);
+    assert_int_equal(n, 99);
+    assert_int_equal(gpt2_kv_length(context, sequence), 0);
+    assert_null(gpt2_logits(context, sequence));
+    must_be_unchanged(context, &before, "a sequence out of range");
   }
-  must_be_unchanged(context, &before, "a sequence out of range");
+  append(context, 0, 5, 6);
+  must_hold(context, 0, text, 6);
   gpt2_context_free(context);
 }
 
-static void a_sequence_cannot_be_truncated_to_more_than_it_has(void **state)
+static void a_length_beyond_the_end_is_refused_with_the_end(void **state)
 {
   (void)state;
-  gpt2_context *context = open_context(model, 1);
+  gpt2_context *context = used_context();
   const gpt2_error *error = gpt2_context_error(context);
-  must_succeed(gpt2_eval(context, 0, text, 4, GPT2_ROW_LOGITS), context);
   context_state before = state_of(context);
-  expect_failure(gpt2_kv_truncate(context, 0, 5), GPT2_ERR_ARGUMENT, error, "length", "4 tokens");
-  expect_failure(gpt2_kv_truncate(context, 0, SIZE_MAX), GPT2_ERR_ARGUMENT, error, "length", NULL);
-  expect_failure(gpt2_kv_truncate(context, 77, 1), GPT2_ERR_ARGUMENT, error, "length", "sequence 77 has 0 tokens");
+  expect_failure(gpt2_kv_truncate(context, 0, 6), GPT2_ERR_ARGUMENT, error, "length: is 6",
+                 "sequence 0 has 5 tokens");
+  expect_failure(gpt2_kv_truncate(context, 0, SIZE_MAX), GPT2_ERR_ARGUMENT, error, "length",
+                 "sequence 0 has 5 tokens");
+  expect_failure(gpt2_kv_truncate(context, 7, 1), GPT2_ERR_ARGUMENT, error, "length: is 1",
+                 "sequence 7 has 0 tokens");
   must_be_unchanged(context, &before, "a length beyond the end");
+  append(context, 0, 5, 6);
+  must_hold(context, 0, text, 6);
   gpt2_context_free(context);
 }
 
-/* ---- Truncating, dropping, clearing ---- */
-
-static void truncating_forgets_the_logits_unless_nothing_is_forgotten(void **state)
+static void tokens_need_a_place_to_be_put(void **state)
 {
   (void)state;
-  gpt2_context *context = open_context(model, 1);
-  must_succeed(gpt2_eval(context, 0, text, 10, GPT2_ROW_LOGITS), context);
+  gpt2_context *context = used_context();
+  const gpt2_error *error = gpt2_context_error(context);
+  gpt2_token tokens[5];
+  size_t n = 99;
   context_state before = state_of(context);
-  must_succeed(gpt2_kv_truncate(context, 0, 10), context);
-  must_succeed(gpt2_kv_truncate(context, 3, 0), context); /* one that was never used */
-  must_be_unchanged(context, &before, "truncating to the whole length");
-  must_succeed(gpt2_kv_truncate(context, 0, 9), context);
-  assert_null(gpt2_logits(context, 0));
-  must_hold(context, 0, text, 9);
-  must_succeed(gpt2_kv_truncate(context, 0, 0), context);
-  must_hold(context, 0, text, 0);
+  expect_failure(gpt2_kv_tokens(context, 0, tokens, 5, NULL), GPT2_ERR_ARGUMENT, error, "n_tokens",
+                 "NULL");
+  expect_failure(gpt2_kv_tokens(context, 0, NULL, 5, &n), GPT2_ERR_ARGUMENT, error, "tokens",
+                 "NULL");
+  assert_int_equal(n, 99);
+  must_be_unchanged(context, &before, "tokens without a place");
   gpt2_context_free(context);
 }
 
-static void what_was_truncated_and_evaluated_again_is_equal_to_the_bit(void **state)
+/* ---- Tokens ---- */
+
+static void tokens_that_do_not_fit_are_counted_and_not_written(void **state)
 {
   (void)state;
-  gpt2_context *context = open_context(model, 2);
+  gpt2_context *context = used_context();
+  for (size_t capacity = 0; capacity < 5; capacity++) {
+    gpt2_token tokens[5] = {UNTOUCHED, UNTOUCHED, UNTOUCHED, UNTOUCHED, UNTOUCHED};
+    size_t n = 0;
+    expect_failure(gpt2_kv_tokens(context, 0, capacity ? tokens : NULL, capacity, &n),
+                   GPT2_ERR_BUFFER_TOO_SMALL, gpt2_context_error(context), "capacity",
+                   "sequence 0 has 5 tokens");
+    assert_int_equal(n, 5);
+    for (int i = 0; i < 5; i++)
+      assert_int_equal(tokens[i], UNTOUCHED);
+  }
+  must_hold(context, 0, text, 5);
+  gpt2_context_free(context);
+}
+
+static void a_sequence_without_tokens_needs_no_buffer(void **state)
+{
+  (void)state;
+  gpt2_context *context = used_context();
+  size_t n = 99;
+  must_succeed(gpt2_kv_tokens(context, 1, NULL, 0, &n), context);
+  assert_int_equal(n, 0);
+  must_succeed(gpt2_kv_truncate(context, 1, 0), context);
+  must_succeed(gpt2_kv_drop(context, 1), context);
+  assert_int_equal(gpt2_kv_length(context, 1), 0);
+  gpt2_context_free(context);
+}
+
+static void tokens_are_read_as_they_were_appended_in_whatever_pieces(void **state)
+{
+  (void)state;
+  static const size_t ends[] = {1, 2, 17, 31, 32, 33, LITTLE_CTX};
+  gpt2_context *context = new_context();
+  for (size_t i = 0, from = 0; i < sizeof ends / sizeof *ends; from = ends[i++]) {
+    must_succeed(gpt2_eval(context, 0, text + from, ends[i] - from, 0), context);
+    must_hold(context, 0, text, ends[i]);
+  }
+  gpt2_context_free(context);
+}
+
+/* ---- Truncating ---- */
+
+static void a_truncated_sequence_goes_on_as_if_it_had_never_been_longer(void **state)
+{
+  (void)state;
+  float *logits = logits_of_text();
+  gpt2_context *context = new_context();
   for (size_t length = 0; length < LITTLE_CTX; length++) {
-    must_succeed(gpt2_kv_drop(context, 0), context);
-    for (size_t i = 0; i < LITTLE_CTX; i++)
-      must_succeed(gpt2_eval(context, 0, &text[i], 1, 0), context);
-    float *expected = copy_logits(context, gpt2_logits(context, 0));
+    append(context, 0, gpt2_kv_length(context, 0), LITTLE_CTX);
     must_succeed(gpt2_kv_truncate(context, 0, length), context);
     must_hold(context, 0, text, length);
-    for (size_t i = length; i < LITTLE_CTX; i++)
-      must_succeed(gpt2_eval(context, 0, &text[i], 1, 0), context);
-    must_have_logits(context, 0, expected);
-    free(expected);
+    assert_null(gpt2_logits(context, 0));
+    append(context, 0, length, length + 1);
+    must_have_logits(context, 0, logits + length * LITTLE_VOCAB);
   }
+  gpt2_context_free(context);
+  free(logits);
+}
+
+static void nothing_is_left_of_other_tokens_that_stood_there(void **state)
+{
+  (void)state;
+  float *logits = logits_of_text();
+  gpt2_context *context = new_context();
+  for (size_t length = 0; length < LITTLE_CTX; length += 3) {
+    gpt2_token others[LITTLE_CTX];
+    for (size_t i = 0; i < LITTLE_CTX; i++)
+      others[i] = LITTLE_VOCAB - 1 - text[i];
+    append(context, 0, 0, length);
+    must_succeed(gpt2_eval(context, 0, others, LITTLE_CTX - length, 0), context);
+    must_succeed(gpt2_kv_truncate(context, 0, length), context);
+    append(context, 0, length, LITTLE_CTX);
+    must_hold(context, 0, text, LITTLE_CTX);
+    must_have_logits(context, 0, logits + (LITTLE_CTX - 1) * LITTLE_VOCAB);
+    must_succeed(gpt2_kv_truncate(context, 0, 0), context);
+  }
+  gpt2_context_free(context);
+  free(logits);
+}
+
+static void truncating_to_the_present_length_changes_nothing(void **state)
+{
+  (void)state;
+  gpt2_context *context = used_context();
+  context_state before = state_of(context);
+  must_succeed(gpt2_kv_truncate(context, 0, 5), context);
+  must_be_unchanged(context, &before, "gpt2_kv_truncate to the present length");
   gpt2_context_free(context);
 }
 
-static void another_text_after_a_truncated_one_sees_nothing_of_what_was_cut(void **state)
+/* ---- Dropping ---- */
+
+/* The text's first tokens in every one of some_sequences: three in the first, four in the next. */
+static gpt2_context *context_with_some(void)
 {
-  (void)state;
-  gpt2_token other[LITTLE_CTX];
-  gpt2_context *context = open_context(model, 1);
-  memcpy(other, text, 17 * sizeof *other);
-  for (size_t i = 17; i < LITTLE_CTX; i++)
-    other[i] = (text[i] + 7) % LITTLE_VOCAB;
-  must_succeed(gpt2_eval(context, 0, text, LITTLE_CTX, 0), context);
-  must_succeed(gpt2_kv_truncate(context, 0, 17), context);
-  must_succeed(gpt2_eval(context, 0, other + 17, LITTLE_CTX - 17, 0), context);
-  must_hold(context, 0, other, LITTLE_CTX);
-  must_follow(gpt2_logits(context, 0), other, LITTLE_CTX);
-  gpt2_context_free(context);
+  gpt2_context *context = new_context();
+  for (size_t i = 0; i < N_SOME; i++)
+    append(context, some_sequences[i], 0, 3 + i);
+  return context;
 }
 
-static void dropping_empties_one_sequence_and_clearing_all(void **state)
+static void must_have_some(gpt2_context *context, const float *logits, size_t from)
+{
+  for (size_t i = from; i < N_SOME; i++) {
+    must_hold(context, some_sequences[i], text, 3 + i);
+    must_have_logits(context, some_sequences[i], logits + (2 + i) * LITTLE_VOCAB);
+  }
+}
+
+static void a_dropped_sequence_is_as_if_never_used_and_the_others_are_as_before(void **state)
 {
   (void)state;
-  static const int32_t sequences[] = {0, 1, 255, 256, 300, GPT2_MAX_SEQUENCES - 1};
-  enum { N = sizeof sequences / sizeof *sequences };
-  gpt2_context *context = open_context(model, 1);
-  must_succeed(gpt2_kv_clear(context), context); /* there is nothing yet */
-  must_succeed(gpt2_kv_drop(context, 7), context);
-  for (int i = 0; i < N; i++)
-    must_succeed(gpt2_eval(context, sequences[i], text, (size_t)i + 1, 0), context);
-  must_succeed(gpt2_kv_drop(context, 256), context);
-  for (int i = 0; i < N; i++) {
-    must_hold(context, sequences[i], text, sequences[i] == 256 ? 0 : (size_t)i + 1);
-    assert_int_equal(gpt2_logits(context, sequences[i]) == NULL, sequences[i] == 256);
+  float *logits = logits_of_text();
+  gpt2_context *context = context_with_some();
+  must_have_some(context, logits, 0);
+  for (size_t i = 0; i < N_SOME; i++) {
+    must_succeed(gpt2_kv_drop(context, some_sequences[i]), context);
+    assert_int_equal(gpt2_kv_length(context, some_sequences[i]), 0);
+    assert_null(gpt2_logits(context, some_sequences[i]));
+    must_have_some(context, logits, i + 1);
   }
+  append(context, 256, 0, 20);
+  must_have_logits(context, 256, logits + 19 * LITTLE_VOCAB);
+  gpt2_context_free(context);
+  free(logits);
+}
+
+static void a_cleared_context_is_as_good_as_new(void **state)
+{
+  (void)state;
+  float *logits = logits_of_text();
+  gpt2_context *context = context_with_some();
   must_succeed(gpt2_kv_clear(context), context);
-  for (int i = 0; i < N; i++) {
-    must_hold(context, sequences[i], NULL, 0);
-    assert_null(gpt2_logits(context, sequences[i]));
+  must_succeed(gpt2_kv_clear(context), context);
+  for (size_t i = 0; i < N_SOME; i++) {
+    assert_int_equal(gpt2_kv_length(context, some_sequences[i]), 0);
+    assert_null(gpt2_logits(context, some_sequences[i]));
+    append(context, some_sequences[i], 0, 3 + i);
   }
-  must_succeed(gpt2_eval(context, 256, text, 3, 0), context);
-  must_follow(gpt2_logits(context, 256), text, 3);
+  must_have_some(context, logits, 0);
   gpt2_context_free(context);
-}
-
-/* ---- More rows than a pass takes ---- */
-
-static void a_batch_of_thousands_of_rows_of_hundreds_of_sequences_is_evaluated_in_order(void **state)
-{
-  (void)state;
-  enum { N = 1300, SEQUENCES = 100 };
-  gpt2_token tokens[SEQUENCES][LITTLE_CTX];
-  size_t lengths[SEQUENCES] = {0};
-  gpt2_row *rows = calloc(N, sizeof *rows);
-  random_numbers random = random_from_seed(__func__);
-  gpt2_context *context = open_context(model, 3);
-  assert_non_null(rows);
-  for (int i = 0; i < N;) {
-    int s = random_below(&random, SEQUENCES);
-    if (lengths[s] == LITTLE_CTX)
-      continue;
-    rows[i] = (gpt2_row){.token = random_below(&random, LITTLE_VOCAB), .sequence = 650 * s};
-    tokens[s][lengths[s]++] = rows[i++].token;
-  }
-  must_succeed(gpt2_eval_batch(context, rows, N), context);
-  for (int s = 0; s < SEQUENCES; s++) {
-    must_hold(context, 650 * s, tokens[s], lengths[s]);
-    if (s % 9 == 0 && lengths[s] > 0)
-      must_follow(gpt2_logits(context, 650 * s), tokens[s], lengths[s]);
-  }
-  gpt2_context_free(context);
-  free(rows);
-}
-
-/* ---- Random programs, against plain lists of tokens ---- */
-
-enum { N_LISTS = 6 };
-static const int32_t list_sequences[N_LISTS] = {0, 1, 2, 300, 301, GPT2_MAX_SEQUENCES - 1};
-
-typedef struct token_lists {
-  gpt2_token tokens[N_LISTS][LITTLE_CTX];
-  size_t n[N_LISTS];
-  bool has_logits[N_LISTS];
-  random_numbers random;
-} token_lists;
-
-/* A batch of random rows for random sequences; the one that is too long for a sequence must be refused. */
-static void random_batch(gpt2_context *context, token_lists *lists)
-{
-  enum { MOST = 60 };
-  gpt2_row rows[MOST];
-  token_lists after = *lists;
-  int n = 1 + random_below(&lists->random, random_below(&lists->random, 3) ? 6 : MOST);
-  bool fits = true;
-  for (int i = 0; i < n; i++) {
-    int s = random_below(&lists->random, N_LISTS);
-    uint32_t flags = random_below(&lists->random, 8) == 0 ? GPT2_ROW_NO_NEXT : 0;
-    rows[i] = (gpt2_row){random_below(&lists->random, LITTLE_VOCAB), list_sequences[s], flags, 0};
-    fits = fits && after.n[s] < LITTLE_CTX;
-    if (fits)
-      after.tokens[s][after.n[s]++] = rows[i].token;
-    after.has_logits[s] = flags == 0;
-  }
-  gpt2_status status = gpt2_eval_batch(context, rows, (size_t)n);
-  assert_int_equal(status, fits ? GPT2_OK : GPT2_ERR_CONTEXT_FULL);
-  after.random = lists->random;
-  if (fits)
-    *lists = after;
-}
-
-static void random_truncation(gpt2_context *context, token_lists *lists)
-{
-  int s = random_below(&lists->random, N_LISTS);
-  size_t length = (size_t)random_below(&lists->random, LITTLE_CTX + 2);
-  gpt2_status status = gpt2_kv_truncate(context, list_sequences[s], length);
-  assert_int_equal(status, length <= lists->n[s] ? GPT2_OK : GPT2_ERR_ARGUMENT);
-  if (status != GPT2_OK)
-    return;
-  lists->has_logits[s] = lists->has_logits[s] && length == lists->n[s];
-  lists->n[s] = length;
-}
-
-static void random_step(gpt2_context *context, token_lists *lists)
-{
-  int what = random_below(&lists->random, 20), s = random_below(&lists->random, N_LISTS);
-  if (what < 12) {
-    random_batch(context, lists);
-  } else if (what < 17) {
-    random_truncation(context, lists);
-  } else if (what < 19) {
-    must_succeed(gpt2_kv_drop(context, list_sequences[s]), context);
-    lists->n[s] = 0;
-    lists->has_logits[s] = false;
-  } else if (random_below(&lists->random, 4) == 0) {
-    must_succeed(gpt2_kv_clear(context), context);
-    memset(lists->n, 0, sizeof lists->n);
-    memset(lists->has_logits, 0, sizeof lists->has_logits);
-  } else {
-    gpt2_cancel(context);
-    gpt2_token token = 1;
-    assert_int_equal(gpt2_eval(context, list_sequences[s], &token, 1, 0),
-                     lists->n[s] < LITTLE_CTX ? GPT2_ERR_CANCELLED : GPT2_ERR_CONTEXT_FULL);
-    if (lists->n[s] < LITTLE_CTX)
-      lists->has_logits[s] = false;
-    else /* the cancel waits for the next evaluation */
-      assert_int_equal(gpt2_eval(context, 5000, &token, 1, 0), GPT2_ERR_CANCELLED);
-  }
-}
-
-static void check_lists(gpt2_context *context, const token_lists *lists, int step)
-{
-  for (int s = 0; s < N_LISTS; s++) {
-    must_hold(context, list_sequences[s], lists->tokens[s], lists->n[s]);
-    assert_int_equal(gpt2_logits(context, list_sequences[s]) != NULL, lists->has_logits[s]);
-    if (lists->has_logits[s] && step % 20 == s)
-      must_follow(gpt2_logits(context, list_sequences[s]), lists->tokens[s], lists->n[s]);
-  }
-}
-
-static void random_programs_leave_what_lists_of_tokens_would(void **state)
-{
-  (void)state;
-  random_numbers random = random_from_seed(__func__);
-  for (int program = 0; program < 4; program++) {
-    token_lists lists = {.random = {random_bits(&random)}};
-    gpt2_context *context = open_context(model, 1 + program);
-    for (int step = 0; step < 300; step++) {
-      random_step(context, &lists);
-      check_lists(context, &lists, step);
-    }
-    gpt2_context_free(context);
-  }
+  free(logits);
 }
 
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(tokens_are_handed_out_by_the_convention_of_all_buffers),
-      cmocka_unit_test(sequences_out_of_range_are_refused_and_empty),
-      cmocka_unit_test(a_sequence_cannot_be_truncated_to_more_than_it_has),
-      cmocka_unit_test(truncating_forgets_the_logits_unless_nothing_is_forgotten),
-      cmocka_unit_test(what_was_truncated_and_evaluated_again_is_equal_to_the_bit),
-      cmocka_unit_test(another_text_after_a_truncated_one_sees_nothing_of_what_was_cut),
-      cmocka_unit_test(dropping_empties_one_sequence_and_clearing_all),
-      cmocka_unit_test(a_batch_of_thousands_of_rows_of_hundreds_of_sequences_is_evaluated_in_order),
-      cmocka_unit_test(random_programs_leave_what_lists_of_tokens_would),
+      cmocka_unit_test(sequences_out_of_range_are_refused_by_number),
+      cmocka_unit_test(a_length_beyond_the_end_is_refused_with_the_end),
+      cmocka_unit_test(tokens_need_a_place_to_be_put),
+      cmocka_unit_test(tokens_that_do_not_fit_are_counted_and_not_written),
+      cmocka_unit_test(a_sequence_without_tokens_needs_no_buffer),
+      cmocka_unit_test(tokens_are_read_as_they_were_appended_in_whatever_pieces),
+      cmocka_unit_test(a_truncated_sequence_goes_on_as_if_it_had_never_been_longer),
+      cmocka_unit_test(nothing_is_left_of_other_tokens_that_stood_there),
+      cmocka_unit_test(truncating_to_the_present_length_changes_nothing),
+      cmocka_unit_test(a_dropped_sequence_is_as_if_never_used_and_the_others_are_as_before),
+      cmocka_unit_test(a_cleared_context_is_as_good_as_new),
   };
   return cmocka_run_group_tests(tests, make_model, free_model);
 }

@@ -13,6 +13,7 @@
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -93,6 +94,7 @@ static void a_path_that_leads_nowhere_is_named(void **state)
   expect_path_fails(folder, "/none/a.safetensors", GPT2_ERR_NOT_FOUND, "/none/config.json",
                     "no such file");
   remove_temporary_folder(folder);
+  expect_path_fails("", "/nowhere.safetensors", GPT2_ERR_NOT_FOUND, "/config.json", "no such file");
   folder = new_temporary_folder();
   expect_path_fails(folder, "", GPT2_ERR_NOT_FOUND, "/config.json", "no such file");
   remove_temporary_folder(folder);
@@ -152,6 +154,25 @@ static void what_happens_to_copied_files_afterwards_does_not_matter(void **state
   expect_works(model);
   assert_int_equal(info_of(model).mapped_size, 0);
   gpt2_model_free(model);
+}
+
+static void a_source_that_is_copied_is_read_and_never_viewed(void **state)
+{
+  (void)state;
+  for (int copied = 0; copied < 2; copied++) {
+    host_source host = {.blobs = blobs, .n_blobs = 2, .has_view = true};
+    gpt2_source source = host_callbacks(&host);
+    gpt2_load_options options = {.struct_size = sizeof options,
+                                 .flags = copied ? GPT2_LOAD_COPY : 0};
+    gpt2_model *model = NULL;
+    gpt2_error error = NO_ERROR_YET;
+    expect_success(gpt2_load_source(&source, &options, &model, &error), &error);
+    assert_int_equal(host.n_reads > 0, copied);
+    assert_int_equal(info_of(model).mapped_size == 0, copied);
+    assert_int_equal(info_of(model).allocated_size > 0, copied);
+    expect_works(model);
+    gpt2_model_free(model);
+  }
 }
 
 /* ---- Options ---- */
@@ -275,13 +296,18 @@ static void a_source_is_released_when_the_options_are_refused(void **state)
   (void)state;
   counting_allocator counter = {0};
   gpt2_allocator hooks = counting_hooks(&counter);
-  hooks.release = NULL;
+  gpt2_allocator half_hooks = hooks, odd_hooks = hooks;
+  half_hooks.release = NULL;
+  odd_hooks.reserved = 1;
   const gpt2_load_options without_size = {.flags = 0},
-                          half = {.struct_size = sizeof half, .allocator = &hooks};
-  host_source host = {.blobs = blobs, .n_blobs = 2}, other = host;
+                          half = {.struct_size = sizeof half, .allocator = &half_hooks},
+                          odd = {.struct_size = sizeof odd, .allocator = &odd_hooks};
+  host_source host = {.blobs = blobs, .n_blobs = 2}, other = host, third = host;
   expect_source_fails(&host, &without_size, GPT2_ERR_ARGUMENT, "options");
   expect_source_fails(&other, &half, GPT2_ERR_ARGUMENT, "allocator");
-  assert_int_equal(host.n_reads + other.n_reads, 0);
+  expect_source_fails(&third, &odd, GPT2_ERR_UNSUPPORTED, "allocator.reserved");
+  assert_int_equal(host.n_reads + other.n_reads + third.n_reads, 0);
+  assert_int_equal(counter.n_calls, 0);
 }
 
 static void a_source_that_is_itself_refused_is_not_taken_over(void **state)
@@ -307,6 +333,10 @@ static void a_source_that_is_itself_refused_is_not_taken_over(void **state)
   source.read_at = NULL;
   expect_failure(gpt2_load_source(&source, NULL, &model, &error), GPT2_ERR_ARGUMENT, &error,
                  "source.read_at", "NULL");
+  source = sound;
+  source.reserved = 1;
+  expect_failure(gpt2_load_source(&source, NULL, &model, &error), GPT2_ERR_UNSUPPORTED, &error,
+                 "source.reserved", "zero");
   assert_int_equal(host.n_released, 0);
   error = NO_ERROR_YET;
   expect_success(gpt2_load_source(&sound, NULL, &model, &error), &error);
@@ -345,6 +375,7 @@ int main(void)
       cmocka_unit_test(a_path_that_is_missing_or_empty_is_refused),
       cmocka_unit_test(a_weights_file_of_any_name_is_opened_with_the_config_beside_it),
       cmocka_unit_test(what_happens_to_copied_files_afterwards_does_not_matter),
+      cmocka_unit_test(a_source_that_is_copied_is_read_and_never_viewed),
       cmocka_unit_test(flags_that_are_not_known_are_refused),
       cmocka_unit_test(blobs_that_are_missing_are_refused),
       cmocka_unit_test(a_source_is_released_with_the_last_that_needs_it),

@@ -97,6 +97,20 @@ static void a_mixture_of_names_with_and_without_the_prefix_is_refused(void **sta
     }
 }
 
+static void two_token_tables_with_and_without_the_prefix_are_refused(void **state)
+{
+  (void)state;
+  for (size_t p = 0; p < N_PREFIXES; p++) {
+    small_model *small = small_new(prefixes[p]), *other = small_new(prefixes[!p]);
+    small_insert(small, small->n, other->tensors[0].name, "F32", SMALL_VOCAB, SMALL_EMBD);
+    expect_refused(small, GPT2_ERR_FORMAT,
+                   "model.safetensors: has both wte.weight and transformer.wte.weight; expected "
+                   "one of them");
+    small_free(small);
+    small_free(other);
+  }
+}
+
 /* ---- Shapes ---- */
 
 static void shape_text(const built_tensor *tensor, char *text, size_t capacity)
@@ -306,6 +320,7 @@ static void heads_of_other_tasks_are_ignored_and_listed_in_the_order_of_the_file
   static const char *const names[] = {"v_head.summary.weight",
                                       "score.weight",
                                       "h.x.ln_1.weight", /* no block's number */
+                                      "h..ln_1.weight",
                                       "h.0",
                                       "transformer.score",
                                       "a.h.0.ln_1.weight",
@@ -335,6 +350,7 @@ int main(void)
       cmocka_unit_test(without_a_token_table_it_is_no_gpt2),
       cmocka_unit_test(with_and_without_the_prefix_it_is_the_same_model),
       cmocka_unit_test(a_mixture_of_names_with_and_without_the_prefix_is_refused),
+      cmocka_unit_test(two_token_tables_with_and_without_the_prefix_are_refused),
       cmocka_unit_test(each_tensor_of_a_wrong_shape_is_named_with_what_was_found_and_expected),
       cmocka_unit_test(each_type_gives_the_same_model_to_the_bit),
       cmocka_unit_test(each_tensor_of_a_type_that_we_do_not_compute_with_is_named),

@@ -195,14 +195,15 @@ static gpt2_status take_block(gpt2_model *model, const char *prefix, int32_t lay
 /* The transformer alone is saved without the prefix, the language model around it with. */
 static gpt2_status find_prefix(const gpt2_model *model, const char **prefix, gpt2_error *error)
 {
-  static const char *const prefixes[] = {"", "transformer."};
-  for (size_t i = 0; i < N_ELEMENTS(prefixes); i++) {
-    char name[MAX_NAME];
-    snprintf(name, sizeof name, "%s%s", prefixes[i], model_weights[0].name);
-    *prefix = prefixes[i];
-    if (tensors_find(&model->tensors, name))
-      return GPT2_OK;
-  }
+  bool without = tensors_find(&model->tensors, "wte.weight") != NULL;
+  bool with = tensors_find(&model->tensors, "transformer.wte.weight") != NULL;
+  *prefix = with ? "transformer." : "";
+  if (without && with)
+    return fail(error, GPT2_ERR_FORMAT, NO_OFFSET,
+                "%s: has both wte.weight and transformer.wte.weight; expected one of them",
+                file_of(model));
+  if (without || with)
+    return GPT2_OK;
   return fail(error, GPT2_ERR_NOT_FOUND, NO_OFFSET,
               "%s: has no tensor wte.weight or transformer.wte.weight: is it a GPT-2?",
               file_of(model));

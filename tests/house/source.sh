@@ -107,7 +107,7 @@ unbuilt() {
   done
   find tests -maxdepth 1 -name 'test_*.c' | sort | while read -r file; do
     name=${file#tests/test_}
-    grep -q "^  '${name%.c}',\$" tests/meson.build || echo "$file is not in tests/meson.build"
+    grep -q -e "^  '${name%.c}',\$" -e "'${file#tests/}'" tests/meson.build || echo "$file is not in tests/meson.build"
   done
 }
 

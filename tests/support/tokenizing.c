@@ -11,11 +11,19 @@
 
 #include "support/expect.h"
 
+static gpt2_allocator memory_of_malloc(void)
+{
+  gpt2_allocator allocator;
+  gpt2_error error = NO_ERROR_YET;
+  expect_success(allocator_read(&allocator, NULL, &error), &error);
+  return allocator;
+}
+
 tokenizer *open_tokenizer(const char *folder)
 {
   char *path = test_data_path(folder);
   gpt2_error error = NO_ERROR_YET;
-  gpt2_allocator allocator = default_allocator();
+  gpt2_allocator allocator = memory_of_malloc();
   source *s;
   tokenizer *t;
   expect_success(source_open_folder(&allocator, path, false, &s, &error), &error);
@@ -29,7 +37,7 @@ gpt2_status load_texts(const text_file *files, tokenizer **out, gpt2_error *erro
 {
   enum { MOST = 8 };
   gpt2_blob blobs[MOST] = {{.name = NULL}};
-  gpt2_allocator allocator = default_allocator();
+  gpt2_allocator allocator = memory_of_malloc();
   size_t n = 0;
   for (; files[n].name; n++) {
     assert_in_range(n, 0, MOST - 1);
@@ -136,4 +144,40 @@ void for_each_line(const char *name, size_t least, void (*check)(const json_t *l
     fail_msg("%s: %zu lines, at least %zu were expected", path, n, least + 1);
   free(all);
   free(path);
+}
+
+typedef struct tokenizer_set {
+  const tokenizer *t;
+  size_t n_special; /* texts whose tokens the flag changes */
+} tokenizer_set;
+
+static void check_set_line(const json_t *line, void *user)
+{
+  tokenizer_set *set = user;
+  const json_t *text = json_object_get(line, "text"), *special = json_object_get(line, "special");
+  const char *bytes = json_string_value(text);
+  assert_true(json_is_string(text) && json_is_array(json_object_get(line, "ids")));
+  token_list ids = expected_tokens(line, "ids");
+  token_list ids_special = expected_tokens(line, special ? "special" : "ids");
+  expect_tokens(set->t, bytes, json_string_length(text), 0, ids);
+  expect_tokens(set->t, bytes, json_string_length(text), GPT2_ENCODE_SPECIAL, ids_special);
+  free_tokens(ids);
+  free_tokens(ids_special);
+  set->n_special += special != NULL;
+}
+
+size_t check_tokenizer_set(const char *name, size_t least)
+{
+  char below[128];
+  size_t size;
+  snprintf(below, sizeof below, "fixtures/tokenizer/sets/%s.json", name);
+  char *path = test_data_path(below), *json = read_test_file(path, &size);
+  tokenizer *t = open_texts((text_file[]){{"tokenizer.json", json, size}, {.name = NULL}});
+  tokenizer_set set = {.t = t};
+  snprintf(below, sizeof below, "fixtures/tokenizer/sets/%s.jsonl", name);
+  for_each_line(below, least, check_set_line, &set);
+  tokenizer_free(t);
+  free(json);
+  free(path);
+  return set.n_special;
 }

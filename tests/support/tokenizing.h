@@ -38,4 +38,8 @@ uint64_t hash_tokens(token_list tokens);
 void for_each_line(const char *name, size_t least, void (*check)(const json_t *line, void *user),
                    void *user);
 
+/* Compares the tokens of every text of fixtures/tokenizer/sets/NAME.jsonl (at least `least`) with those
+ * of the tokenizer beside it; the number of texts for which GPT2_ENCODE_SPECIAL makes a difference. */
+size_t check_tokenizer_set(const char *name, size_t least);
+
 #endif
