@@ -1,5 +1,5 @@
-/* test_blas.c - the BLAS library that is really there: its thread count is its host's, and any number of threads may
- * call. */
+/* test_blas.c - the BLAS library that is really there: its thread count is its host's, and any
+ * number of threads may call. */
 #include "kernels/blas.h"
 
 #include <pthread.h>
@@ -56,7 +56,8 @@ static void the_library_in_use_is_described(void **state)
   gpt2_build build = {0};
   blas_describe(&build);
   assert_true(strlen(build.blas) > 0);
-  assert_true(strcmp(build.blas_linkage, "system") == 0 || strcmp(build.blas_linkage, "private") == 0);
+  assert_true(strcmp(build.blas_linkage, "system") == 0 ||
+              strcmp(build.blas_linkage, "private") == 0);
   if (openblas_get_num_threads) {
     assert_int_equal(strncmp(build.blas, "OpenBLAS ", 9), 0);
     assert_true(strlen(build.blas_core) > 0);

@@ -1,4 +1,5 @@
-/* test_blas_rules.c - how a BLAS library is called follows from its threading: seen by a fake one. */
+/* test_blas_rules.c - how a BLAS library is called follows from its threading: seen by a fake one.
+ */
 #define _GNU_SOURCE
 #include "kernels/blas.h"
 #include "kernels/matmul.h"
@@ -48,7 +49,8 @@ static void run_matmul(void)
 static void products_are_passed_on_with_their_strides_and_factors(void **state)
 {
   (void)state;
-  static const float a[] = {1, 2, 99, 3, 4}, b[] = {1, 2, 99, 3, 4}; /* (2, 2), three floats from row to row */
+  static const float a[] = {1, 2, 99, 3, 4},
+                     b[] = {1, 2, 99, 3, 4}; /* (2, 2), three floats from row to row */
   float c[] = {10, 20, 99, 30, 40};
   new_fake_blas(FAKE_PTHREADS);
   blas_product(false, 2, 2, 2, 2.0f, a, 3, b, 3, 1.0f, c, 3);
@@ -117,7 +119,8 @@ static void await_inside(int n)
 
 /* ---- OpenBLAS on OpenMP, and serial ---- */
 
-static void one_on_openmp_gets_whole_products_from_the_calling_thread_and_keeps_its_count(void **state)
+static void
+one_on_openmp_gets_whole_products_from_the_calling_thread_and_keeps_its_count(void **state)
 {
   (void)state;
   new_fake_blas(FAKE_OPENMP);
@@ -175,15 +178,17 @@ static void each_kind_is_described(void **state)
 static void names_of_any_length_are_cut_to_what_fits(void **state)
 {
   (void)state;
-  static const char *const configs[] = {"", "X", "X ", "OpenBLAS 0.3.21",
-                                        "A-library-whose-name-is-so-long-that-it-will-not-fit-into-the-description-at-all"};
+  static const char *const configs[] = {
+      "", "X", "X ", "OpenBLAS 0.3.21",
+      "A-library-whose-name-is-so-long-that-it-will-not-fit-into-the-description-at-all"};
   for (size_t i = 0; i < sizeof configs / sizeof *configs; i++) {
     gpt2_build build = {0};
     new_fake_blas(FAKE_PTHREADS);
     fake.config = fake.core = configs[i];
     blas_describe(&build);
     assert_memory_equal(build.blas, configs[i], strnlen(configs[i], sizeof build.blas - 1));
-    assert_true(strlen(build.blas) < sizeof build.blas && strlen(build.blas_core) < sizeof build.blas_core);
+    assert_true(strlen(build.blas) < sizeof build.blas &&
+                strlen(build.blas_core) < sizeof build.blas_core);
   }
 }
 
@@ -270,8 +275,8 @@ static void at_most_64_threads_are_inside_and_all_others_get_their_turn(void **s
 /* ---- fork ---- */
 
 #if !defined(__SANITIZE_THREAD__)
-/* Forks; the child must be able to multiply, and find the count put back. Its status: 0 for that, and the number of
- * those who were inside when it was forked. */
+/* Forks; the child must be able to multiply, and find the count put back. Its status: 0 for that,
+ * and the number of those who were inside when it was forked. */
 static int fork_and_multiply(void)
 {
   pid_t child = fork();
@@ -336,23 +341,23 @@ static void but_not_for_one_who_never_leaves_and_its_child_can_multiply_all_the_
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(products_are_passed_on_with_their_strides_and_factors),
+    cmocka_unit_test(products_are_passed_on_with_their_strides_and_factors),
 #ifdef FAKE_BLAS_UNKNOWN
-      cmocka_unit_test(a_library_that_is_not_openblas_gets_whole_products_from_the_calling_thread),
-      cmocka_unit_test(it_is_described_as_unknown),
+    cmocka_unit_test(a_library_that_is_not_openblas_gets_whole_products_from_the_calling_thread),
+    cmocka_unit_test(it_is_described_as_unknown),
 #else
-      cmocka_unit_test(one_on_openmp_gets_whole_products_from_the_calling_thread_and_keeps_its_count),
-      cmocka_unit_test(a_serial_one_is_called_by_one_thread_of_the_process_at_a_time),
-      cmocka_unit_test(each_kind_is_described),
-      cmocka_unit_test(names_of_any_length_are_cut_to_what_fits),
-      cmocka_unit_test(one_with_threads_gets_tiles_and_has_one_thread_meanwhile),
-      cmocka_unit_test(the_last_of_several_users_puts_the_count_back),
-      cmocka_unit_test(a_count_that_the_host_sets_meanwhile_stays),
-      cmocka_unit_test(a_count_that_is_one_already_is_never_touched),
-      cmocka_unit_test(at_most_64_threads_are_inside_and_all_others_get_their_turn),
+    cmocka_unit_test(one_on_openmp_gets_whole_products_from_the_calling_thread_and_keeps_its_count),
+    cmocka_unit_test(a_serial_one_is_called_by_one_thread_of_the_process_at_a_time),
+    cmocka_unit_test(each_kind_is_described),
+    cmocka_unit_test(names_of_any_length_are_cut_to_what_fits),
+    cmocka_unit_test(one_with_threads_gets_tiles_and_has_one_thread_meanwhile),
+    cmocka_unit_test(the_last_of_several_users_puts_the_count_back),
+    cmocka_unit_test(a_count_that_the_host_sets_meanwhile_stays),
+    cmocka_unit_test(a_count_that_is_one_already_is_never_touched),
+    cmocka_unit_test(at_most_64_threads_are_inside_and_all_others_get_their_turn),
 #if !defined(__SANITIZE_THREAD__)
-      cmocka_unit_test(a_fork_waits_until_nobody_is_inside),
-      cmocka_unit_test(but_not_for_one_who_never_leaves_and_its_child_can_multiply_all_the_same),
+    cmocka_unit_test(a_fork_waits_until_nobody_is_inside),
+    cmocka_unit_test(but_not_for_one_who_never_leaves_and_its_child_can_multiply_all_the_same),
 #endif
 #endif
   };

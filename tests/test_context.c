@@ -1,5 +1,5 @@
-/* test_context.c - what a context is asked is checked before anything is done: every refusal says which argument, changes
- * nothing, and leaves the context as good as new. */
+/* test_context.c - what a context is asked is checked before anything is done: every refusal says
+ * which argument, changes nothing, and leaves the context as good as new. */
 #include "gpt2.h"
 
 #include <setjmp.h>
@@ -17,8 +17,9 @@
 
 enum { MOST_LOGIT_ROWS = 4, MOST_HIDDEN_ROWS = 6 };
 
-static const gpt2_token text[LITTLE_CTX + 1] = {3, 14, 15, 9, 2, 6, 5, 35, 8, 9, 7, 9, 3, 23, 8, 4, 6, 26, 43, 38, 3,
-                                              2, 7, 9, 5, 0, 2, 8, 8, 41, 9, 7, 16, 9, 39, 9, 37, 5, 10, 5, 8};
+static const gpt2_token text[LITTLE_CTX + 1] = {3, 14, 15, 9,  2,  6,  5,  35, 8,  9, 7,  9, 3, 23,
+                                                8, 4,  6,  26, 43, 38, 3,  2,  7,  9, 5,  0, 2, 8,
+                                                8, 41, 9,  7,  16, 9,  39, 9,  37, 5, 10, 5, 8};
 
 static little_model *little;
 
@@ -39,12 +40,13 @@ static int free_model(void **state)
 /* ---- Making one ---- */
 
 /* Refused with the words, and *context set to NULL. */
-static void must_refuse(gpt2_model *model, const gpt2_context_options *options, gpt2_status expected,
-                        const char *words, const char *more_words)
+static void must_refuse(gpt2_model *model, const gpt2_context_options *options,
+                        gpt2_status expected, const char *words, const char *more_words)
 {
   gpt2_error error = NO_ERROR_YET;
   gpt2_context *context = (gpt2_context *)&error;
-  expect_failure(gpt2_context_new(model, options, &context, &error), expected, &error, words, more_words);
+  expect_failure(gpt2_context_new(model, options, &context, &error), expected, &error, words,
+                 more_words);
   assert_null(context);
 }
 
@@ -55,10 +57,14 @@ static void options_that_make_no_sense_are_refused_by_name(void **state)
   const uint32_t size = sizeof(gpt2_context_options);
   must_refuse(NULL, NULL, GPT2_ERR_ARGUMENT, "model", "NULL");
   must_refuse(model, &(gpt2_context_options){0}, GPT2_ERR_ARGUMENT, "options", "struct_size");
-  must_refuse(model, &(gpt2_context_options){size, .n_threads = -1}, GPT2_ERR_ARGUMENT, "n_threads", "-1");
-  must_refuse(model, &(gpt2_context_options){size, .n_threads = 1025}, GPT2_ERR_LIMIT, "n_threads", "1024");
-  must_refuse(model, &(gpt2_context_options){size, .n_threads = INT32_MAX}, GPT2_ERR_LIMIT, "n_threads", "2147483647");
-  must_refuse(model, &(gpt2_context_options){size, .max_logit_rows = -2}, GPT2_ERR_ARGUMENT, "max_logit_rows", "-2");
+  must_refuse(model, &(gpt2_context_options){size, .n_threads = -1}, GPT2_ERR_ARGUMENT, "n_threads",
+              "-1");
+  must_refuse(model, &(gpt2_context_options){size, .n_threads = 1025}, GPT2_ERR_LIMIT, "n_threads",
+              "1024");
+  must_refuse(model, &(gpt2_context_options){size, .n_threads = INT32_MAX}, GPT2_ERR_LIMIT,
+              "n_threads", "2147483647");
+  must_refuse(model, &(gpt2_context_options){size, .max_logit_rows = -2}, GPT2_ERR_ARGUMENT,
+              "max_logit_rows", "-2");
   must_refuse(model, &(gpt2_context_options){size, .max_hidden_rows = INT32_MIN}, GPT2_ERR_ARGUMENT,
               "max_hidden_rows", "-2147483648");
   gpt2_model_free(model);
@@ -69,7 +75,8 @@ static void a_context_needs_a_place_to_be_put(void **state)
   (void)state;
   gpt2_model *model = little_open(little);
   gpt2_error error = NO_ERROR_YET;
-  expect_failure(gpt2_context_new(model, NULL, NULL, &error), GPT2_ERR_ARGUMENT, &error, "context", "NULL");
+  expect_failure(gpt2_context_new(model, NULL, NULL, &error), GPT2_ERR_ARGUMENT, &error, "context",
+                 "NULL");
   assert_int_equal(gpt2_context_new(model, NULL, NULL, NULL), GPT2_ERR_ARGUMENT);
   gpt2_model_free(model);
 }
@@ -141,8 +148,10 @@ static void everything_can_be_asked_of_no_context(void **state)
 /* Five tokens in sequence 0, the last four of them with views, and two in the last sequence. */
 static gpt2_context *used_context(void)
 {
-  const gpt2_context_options options = {
-      .struct_size = sizeof options, .n_threads = 1, .max_logit_rows = MOST_LOGIT_ROWS, .max_hidden_rows = MOST_HIDDEN_ROWS};
+  const gpt2_context_options options = {.struct_size = sizeof options,
+                                        .n_threads = 1,
+                                        .max_logit_rows = MOST_LOGIT_ROWS,
+                                        .max_hidden_rows = MOST_HIDDEN_ROWS};
   gpt2_context *context = little_context(little, &options);
   must_succeed(gpt2_eval(context, GPT2_MAX_SEQUENCES - 1, text, 2, 0), context);
   must_succeed(gpt2_eval(context, 0, text, 1, 0), context);
@@ -159,7 +168,8 @@ typedef struct refused_eval {
   const char *words, *more_words;
 } refused_eval;
 
-static const gpt2_token with_negative[] = {1, 2, -1}, with_first_beyond[] = {LITTLE_VOCAB, 2}, with_greatest[] = {1, INT32_MAX};
+static const gpt2_token with_negative[] = {1, 2, -1}, with_first_beyond[] = {LITTLE_VOCAB, 2},
+                        with_greatest[] = {1, INT32_MAX};
 
 static const refused_eval refused_evals[] = {
     {0, NULL, 1, 0, GPT2_ERR_ARGUMENT, "tokens", "NULL"},
@@ -196,8 +206,8 @@ static void a_refused_evaluation_names_the_argument_and_changes_nothing(void **s
   for (size_t i = 0; i < sizeof refused_evals / sizeof *refused_evals; i++) {
     const refused_eval *r = &refused_evals[i];
     context_state before = state_of(context);
-    expect_failure(gpt2_eval(context, r->sequence, r->tokens, r->n, r->flags), r->status, gpt2_context_error(context),
-                   r->words, r->more_words);
+    expect_failure(gpt2_eval(context, r->sequence, r->tokens, r->n, r->flags), r->status,
+                   gpt2_context_error(context), r->words, r->more_words);
     must_be_unchanged(context, &before, r->words);
   }
   must_be_as_good_as_new(context);
@@ -216,7 +226,11 @@ static const refused_batch refused_batches[] = {
     {{{1, 0, 0, 0}, {-1, 0, 0, 0}}, 2, GPT2_ERR_ARGUMENT, "token 1", "-1"},
     {{{1, 0, 0, 0}, {1, -5, 0, 0}}, 2, GPT2_ERR_ARGUMENT, "sequence", "-5"},
     {{{1, 65536, 0, 0}}, 1, GPT2_ERR_ARGUMENT, "sequence", "65536"},
-    {{{1, 0, 0, 0}, {1, 0, 0, 0}, {1, 0, GPT2_ROW_SCORE, 50}}, 3, GPT2_ERR_ARGUMENT, "target 2", "50"},
+    {{{1, 0, 0, 0}, {1, 0, 0, 0}, {1, 0, GPT2_ROW_SCORE, 50}},
+     3,
+     GPT2_ERR_ARGUMENT,
+     "target 2",
+     "50"},
     {{{1, 0, GPT2_ROW_SCORE, -1}}, 1, GPT2_ERR_ARGUMENT, "target 0", "-1"},
     {{{1, 0, 16, 0}}, 1, GPT2_ERR_UNSUPPORTED, "flags", "0x10"},
 };
@@ -228,12 +242,13 @@ static void so_does_a_refused_batch(void **state)
   for (size_t i = 0; i < sizeof refused_batches / sizeof *refused_batches; i++) {
     const refused_batch *r = &refused_batches[i];
     context_state before = state_of(context);
-    expect_failure(gpt2_eval_batch(context, r->rows, r->n), r->status, gpt2_context_error(context), r->words,
-                   r->more_words);
+    expect_failure(gpt2_eval_batch(context, r->rows, r->n), r->status, gpt2_context_error(context),
+                   r->words, r->more_words);
     must_be_unchanged(context, &before, r->words);
   }
   context_state before = state_of(context);
-  expect_failure(gpt2_eval_batch(context, NULL, 1), GPT2_ERR_ARGUMENT, gpt2_context_error(context), "rows", "NULL");
+  expect_failure(gpt2_eval_batch(context, NULL, 1), GPT2_ERR_ARGUMENT, gpt2_context_error(context),
+                 "rows", "NULL");
   must_be_unchanged(context, &before, "rows NULL");
   must_be_as_good_as_new(context);
   gpt2_context_free(context);
@@ -245,10 +260,11 @@ static void a_batch_that_is_too_long_for_one_of_its_sequences_is_refused_whole(v
   gpt2_context *context = used_context();
   gpt2_row rows[40];
   for (int i = 0; i < 40; i++)
-    rows[i] = (gpt2_row){.token = i, .sequence = i < 4 ? i + 1 : 0}; /* 36 for the one that has room for 35 */
+    rows[i] = (gpt2_row){.token = i,
+                         .sequence = i < 4 ? i + 1 : 0}; /* 36 for the one that has room for 35 */
   context_state before = state_of(context);
-  expect_failure(gpt2_eval_batch(context, rows, 40), GPT2_ERR_CONTEXT_FULL, gpt2_context_error(context), "sequence 0",
-                 "36 more");
+  expect_failure(gpt2_eval_batch(context, rows, 40), GPT2_ERR_CONTEXT_FULL,
+                 gpt2_context_error(context), "sequence 0", "36 more");
   must_be_unchanged(context, &before, "a batch that is too long");
   must_succeed(gpt2_eval_batch(context, rows, 39), context);
   assert_int_equal(gpt2_kv_length(context, 0), LITTLE_CTX);
@@ -263,8 +279,8 @@ static void a_context_can_be_filled_exactly_and_then_takes_no_more(void **state)
   must_succeed(gpt2_eval(context, 1, text, LITTLE_CTX, 0), context);
   must_succeed(gpt2_eval(context, 0, text + 5, LITTLE_CTX - 5, 0), context);
   context_state before = state_of(context);
-  expect_failure(gpt2_eval(context, 0, text, 1, 0), GPT2_ERR_CONTEXT_FULL, gpt2_context_error(context),
-                 "has 40 tokens", "1 more");
+  expect_failure(gpt2_eval(context, 0, text, 1, 0), GPT2_ERR_CONTEXT_FULL,
+                 gpt2_context_error(context), "has 40 tokens", "1 more");
   must_be_unchanged(context, &before, "one token too many");
   must_succeed(gpt2_kv_truncate(context, 0, LITTLE_CTX - 1), context);
   must_succeed(gpt2_eval(context, 0, text + LITTLE_CTX - 1, 1, 0), context);
@@ -325,7 +341,8 @@ static void scores_that_cannot_be_given_are_refused_by_row(void **state)
   expect_failure(gpt2_row_score(context, 0, NULL), GPT2_ERR_ARGUMENT, error, "score", "NULL");
   expect_failure(gpt2_row_score(context, 4, &score), GPT2_ERR_ARGUMENT, error, "row", "4 rows");
   expect_failure(gpt2_row_score(context, SIZE_MAX, &score), GPT2_ERR_ARGUMENT, error, "row", NULL);
-  expect_failure(gpt2_row_score(context, 2, &score), GPT2_ERR_NO_LOGITS, error, "row 2", "GPT2_ROW_SCORE");
+  expect_failure(gpt2_row_score(context, 2, &score), GPT2_ERR_NO_LOGITS, error, "row 2",
+                 "GPT2_ROW_SCORE");
   assert_int_equal(score.rank, -3);
   must_be_unchanged(context, &before, "gpt2_row_score");
   gpt2_context_free(context);

@@ -1,5 +1,5 @@
-/* test_context_batches.c - batches that take several passes: hundreds of rows of many sequences in any
- * order, against the same tokens one by one. */
+/* test_context_batches.c - batches that take several passes: hundreds of rows of many sequences
+ * in any order, against the same tokens one by one. */
 #include "gpt2.h"
 
 #include <math.h>
@@ -20,7 +20,7 @@
 /* More than two passes of 512 rows. Few of the passes' ends are ends of sequences. */
 enum { N_ROWS = 1200, N_SEQUENCES = 41 };
 
-/* What architecture.md allows between a sequence and the same in other chunks, of the logits' range. */
+/* What may lie between a sequence and the same in other chunks, as a part of the logits' range. */
 #define TOLERANCE 1e-5
 
 static gpt2_row rows[N_ROWS];                /* random, but no sequence is too long */
@@ -211,7 +211,7 @@ static int32_t stop_when_zero(void *user)
 
 enum { N_BEFORE = 100 };
 
-/* Whether the rows after the first N_BEFORE could be evaluated; if not, none of them may have been. */
+/* Whether the rows after the first N_BEFORE could be evaluated; if not, none of them may count. */
 static bool evaluates_the_rest(gpt2_context *context)
 {
   gpt2_status status = gpt2_eval_batch(context, rows + N_BEFORE, N_ROWS - N_BEFORE);

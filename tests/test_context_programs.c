@@ -1,5 +1,5 @@
-/* test_context_programs.c - random programs of evaluations, cuts and failures on one context, against
- * a plain model of it: a list of tokens for each sequence, each evaluated afresh. */
+/* test_context_programs.c - random programs of evaluations, cuts and failures on one context,
+ * against a plain model of it: a list of tokens for each sequence, each evaluated afresh. */
 #include "gpt2.h"
 
 #include <math.h>
@@ -18,7 +18,7 @@
 
 enum { N_PROGRAMS = 6, N_STEPS = 150, N_SEQUENCES = 5, MOST_ROWS = 60 };
 
-/* What architecture.md allows between a sequence and the same in other chunks, of the logits' range. */
+/* What may lie between a sequence and the same in other chunks, as a part of the logits' range. */
 #define TOLERANCE 1e-5
 
 static const int32_t numbers[N_SEQUENCES] = {0, 1, 255, 256, GPT2_MAX_SEQUENCES - 1};

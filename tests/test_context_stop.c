@@ -43,7 +43,7 @@ static int free_model(void **state)
 
 typedef struct stopper {
   int n_calls;
-  int stops_at; /* the call that stops, from 1 on; 0: none */
+  int stops_at;                    /* the call that stops, from 1 on; 0: none */
   gpt2_context *cancelled_at_call; /* a context to be cancelled at that call instead */
 } stopper;
 
@@ -60,12 +60,15 @@ static int32_t asked(void *user)
 
 static gpt2_context *context_with(gpt2_abort_callback callback, void *user)
 {
-  const gpt2_context_options options = {
-      .struct_size = sizeof options, .n_threads = 2, .abort_callback = callback, .abort_user = user};
+  const gpt2_context_options options = {.struct_size = sizeof options,
+                                        .n_threads = 2,
+                                        .abort_callback = callback,
+                                        .abort_user = user};
   return little_context(little, &options);
 }
 
-/* The logits after the first n tokens of the text, evaluated as 4 and the rest, undisturbed. The caller frees them. */
+/* The logits after the first n tokens of the text, evaluated as 4 and the rest, undisturbed. The
+ * caller frees them. */
 static float *undisturbed_logits(size_t n)
 {
   gpt2_context *context = context_with(NULL, NULL);
@@ -265,7 +268,8 @@ static void so_is_a_second_thread(void **state)
 }
 
 /* Runs each task on this thread, and uses the context in between. */
-static void intrude_between_tasks(int32_t n, void (*task)(int32_t index, void *data), void *data, void *user)
+static void intrude_between_tasks(int32_t n, void (*task)(int32_t index, void *data), void *data,
+                                  void *user)
 {
   for (int32_t i = 0; i < n; i++) {
     task(i, data);

@@ -1,5 +1,5 @@
-/* test_context_threads.c - contexts of one model on several threads, on the host's threads, in the children of a fork,
- * and where the system refuses a thread. */
+/* test_context_threads.c - contexts of one model on several threads, on the host's threads, in the
+ * children of a fork, and where the system refuses a thread. */
 #define _GNU_SOURCE
 #include "gpt2.h"
 
@@ -27,10 +27,13 @@ enum { HANG_SECONDS = 200 };
 
 static bool refuses_threads;
 
-int __real_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *), void *data);
-int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *), void *data);
+int __real_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *),
+                          void *data);
+int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *),
+                          void *data);
 
-int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *), void *data)
+int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *),
+                          void *data)
 {
   return refuses_threads ? EAGAIN : __real_pthread_create(thread, attributes, run, data);
 }
@@ -66,8 +69,8 @@ static gpt2_context *context_on(gpt2_model *model, int n_threads, gpt2_parallel_
 
 enum { N_SEQUENCES = 3, N_ROWS = N_SEQUENCES * 20 };
 
-/* Evaluates 60 rows of three sequences at once and then some one by one; copies the sequences' logits to `logits`
- * (3, n_vocab). False if something fails. */
+/* Evaluates 60 rows of three sequences at once and then some one by one; copies the sequences'
+ * logits to `logits` (3, n_vocab). False if something fails. */
 static bool work(gpt2_context *context, uint64_t seed, float *logits)
 {
   random_numbers random = {seed};
@@ -150,8 +153,7 @@ static void contexts_on_several_threads_compute_what_one_alone_does_to_the_bit(v
   }
 }
 
-static void in_reverse(int32_t n, void (*task)(int32_t index, void *data), void *data,
-                       void *nobody)
+static void in_reverse(int32_t n, void (*task)(int32_t index, void *data), void *data, void *nobody)
 {
   (void)nobody;
   for (int32_t i = n; i-- > 0;)
@@ -201,8 +203,8 @@ static void a_refused_thread_fails_the_evaluation_and_the_next_one_may_go_well(v
   results expected = serial_results(model), found;
   gpt2_context *context = context_on(model, 3, NULL);
   refuses_threads = true;
-  expect_failure(gpt2_eval(context, 0, text, 4, 0), GPT2_ERR_SYSTEM, gpt2_context_error(context), "n_threads",
-                 "thread 2 of 3");
+  expect_failure(gpt2_eval(context, 0, text, 4, 0), GPT2_ERR_SYSTEM, gpt2_context_error(context),
+                 "n_threads", "thread 2 of 3");
   assert_int_equal(gpt2_kv_length(context, 0), 0);
   assert_null(gpt2_logits(context, 0));
   refuses_threads = false;
@@ -231,8 +233,10 @@ static void one_thread_needs_none_of_the_systems(void **state)
 /* ThreadSanitizer refuses threads in the child of a process that has some. */
 #if !defined(__SANITIZE_THREAD__)
 
-/* Whether a child of this process finds the context as it is here, and computes with it what is expected. */
-static bool works_in_child(gpt2_context *context, const float *expected, const results *expected_later)
+/* Whether a child of this process finds the context as it is here, and computes with it what is
+ * expected. */
+static bool works_in_child(gpt2_context *context, const float *expected,
+                           const results *expected_later)
 {
   static results found;
   pid_t child = fork();
@@ -301,15 +305,15 @@ static void so_it_does_while_another_thread_of_the_parent_evaluates(void **state
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(contexts_on_several_threads_compute_what_one_alone_does_to_the_bit),
-      cmocka_unit_test(a_hosts_threads_compute_the_same_to_the_bit),
-      cmocka_unit_test(handles_may_be_freed_in_any_order),
-      cmocka_unit_test(a_refused_thread_fails_the_evaluation_and_the_next_one_may_go_well),
-      cmocka_unit_test(one_thread_needs_none_of_the_systems),
+    cmocka_unit_test(contexts_on_several_threads_compute_what_one_alone_does_to_the_bit),
+    cmocka_unit_test(a_hosts_threads_compute_the_same_to_the_bit),
+    cmocka_unit_test(handles_may_be_freed_in_any_order),
+    cmocka_unit_test(a_refused_thread_fails_the_evaluation_and_the_next_one_may_go_well),
+    cmocka_unit_test(one_thread_needs_none_of_the_systems),
 #if !defined(__SANITIZE_THREAD__)
-      cmocka_unit_test(the_child_of_a_fork_goes_on_with_an_idle_context_to_the_bit),
+    cmocka_unit_test(the_child_of_a_fork_goes_on_with_an_idle_context_to_the_bit),
 #if !defined(__SANITIZE_ADDRESS__)
-      cmocka_unit_test(so_it_does_while_another_thread_of_the_parent_evaluates),
+    cmocka_unit_test(so_it_does_while_another_thread_of_the_parent_evaluates),
 #endif
 #endif
   };

@@ -1,5 +1,5 @@
-/* test_kernels.c - the kernels that multiply and add, against plain loops in double precision: for every instruction
- * set that this processor has. */
+/* test_kernels.c - the kernels that multiply and add, against plain loops in double precision: for
+ * every instruction set that this processor has. */
 #include "support/kernel_trials.h"
 
 #include <math.h>
@@ -11,8 +11,9 @@
 
 #include "base/cpu.h"
 
-/* Half a unit in the last place of 1: what one rounding may cost, as a part of what is rounded. So the tolerance of a
- * sum, as a part of the sum of its terms' magnitudes, is the number of roundings that a term may go through. */
+/* Half a unit in the last place of 1: what one rounding may cost, as a part of what is rounded. So
+ * the tolerance of a sum, as a part of the sum of its terms' magnitudes, is the number of roundings
+ * that a term may go through. */
 static const double ROUNDING = 0x1p-24;
 
 /* Eight terms are added at once, or in as many lanes; the last few one after another. */
@@ -50,7 +51,8 @@ static void multiply(const kernels *kernel, const few_rows *p, size_t row, size_
   if (p->out_in)
     kernel->product_out_in(x, p->x_stride, n_rows, p->w, p->n_in, p->n_out, y, p->y_stride);
   else
-    kernel->product_in_out(x, p->x_stride, n_rows, p->w, p->w_stride, p->n_in, p->n_out, y, p->y_stride);
+    kernel->product_in_out(x, p->x_stride, n_rows, p->w, p->w_stride, p->n_in, p->n_out, y,
+                           p->y_stride);
 }
 
 /* Floats from the first of the first row to the last of the last. */
@@ -64,8 +66,8 @@ static size_t some(int n)
   return (size_t)random_below(&trial_numbers, n);
 }
 
-/* As many columns or inputs as the trial says, a random number of the other, and often something between the rows of
- * x, w and y. */
+/* As many columns or inputs as the trial says, a random number of the other, and often something
+ * between the rows of x, w and y. */
 static few_rows draw_product(const kernel_trial *trial, bool out_in)
 {
   few_rows p = {.out_in = out_in, .n_rows = 1 + some(some(4) ? 5 : 32)};
@@ -82,20 +84,21 @@ static few_rows draw_product(const kernel_trial *trial, bool out_in)
   return p;
 }
 
-static void check_product_sums(const kernel_trial *trial, const few_rows *p, const float *before, const float *y)
+static void check_product_sums(const kernel_trial *trial, const few_rows *p, const float *before,
+                               const float *y)
 {
   for (size_t r = 0; r < p->n_rows; r++)
     for (size_t j = 0; j < p->n_out; j++) {
       size_t i = r * p->y_stride + j;
       const float *w = p->out_in ? p->w + j * p->n_in : p->w + j;
-      exact_sum expected = exact_dot((double)before[i], p->x + r * p->x_stride, 1, w, p->out_in ? 1 : p->w_stride,
-                                     p->n_in);
+      exact_sum expected = exact_dot((double)before[i], p->x + r * p->x_stride, 1, w,
+                                     p->out_in ? 1 : p->w_stride, p->n_in);
       check_sum(trial, entry_of(p), i, (double)y[i], &expected, product_tolerance(p->n_in));
     }
 }
 
-/* Besides being right, each row alone must give the bits that it gave among the others, and what is between the rows
- * of y must stay. */
+/* Besides being right, each row alone must give the bits that it gave among the others, and what is
+ * between the rows of y must stay. */
 static void check_product(const kernel_trial *trial, bool out_in)
 {
   few_rows p = draw_product(trial, out_in);
@@ -221,7 +224,8 @@ typedef struct norm_of {
   double mean, scale, greatest; /* 1 / sqrt(variance + epsilon); the greatest magnitude */
 } norm_of;
 
-static norm_of exact_norm(const float *x, const float *weight, const float *bias, double epsilon, size_t n)
+static norm_of exact_norm(const float *x, const float *weight, const float *bias, double epsilon,
+                          size_t n)
 {
   norm_of norm = {.x = x, .weight = weight, .bias = bias};
   double variance = 0;
@@ -315,7 +319,8 @@ static void check_scalar_bits(const kernel_trial *trial)
     check_same_bits(trial, entry_of(&p), y, expected, n);
     free(expected);
   }
-  const float *x = trial_array(trial, ARRAY_X, trial->n, NORMAL), *w = trial_array(trial, ARRAY_W, trial->n, trial->kind);
+  const float *x = trial_array(trial, ARRAY_X, trial->n, NORMAL),
+              *w = trial_array(trial, ARRAY_W, trial->n, trial->kind);
   float *y = trial_array(trial, ARRAY_Y, trial->n, NORMAL), *expected = copy_floats(y, trial->n);
   trial->kernel->layer_norm(x, w, w, 1e-5f, trial->n, y);
   scalar.layer_norm(x, w, w, 1e-5f, trial->n, expected);

@@ -1,5 +1,6 @@
-/* test_kernels_softmax.c - the kernels that work on single numbers - activations, exponentials, what reads logits -
- * against double precision: for every instruction set that this processor has. */
+/* test_kernels_softmax.c - the kernels that work on single numbers - activations, exponentials,
+ * what reads logits - against double precision: for every instruction set that this processor has.
+ */
 #include "support/kernel_trials.h"
 
 #include <float.h>
@@ -20,8 +21,9 @@ static const double EXPONENTIAL_SUM_TOLERANCE = 1e-6;
 /* Of the true value; of subnormal ones, of the least normal number. */
 static const double EXPONENTIAL_TOLERANCE = 2 * FLT_EPSILON;
 
-static const float SPECIAL[] = {0.0f,     -0.0f,    NAN,      INFINITY, -INFINITY, FLT_MAX, -FLT_MAX, FLT_MIN,
-                                -FLT_MIN, 0x1p-149f, 1.0f,    -1.0f,    20.0f,     -20.0f,  1e-20f,   -1e20f};
+static const float SPECIAL[] = {0.0f,     -0.0f,   NAN,      INFINITY,  -INFINITY, FLT_MAX,
+                                -FLT_MAX, FLT_MIN, -FLT_MIN, 0x1p-149f, 1.0f,      -1.0f,
+                                20.0f,    -20.0f,  1e-20f,   -1e20f};
 enum { N_SPECIAL = sizeof SPECIAL / sizeof *SPECIAL };
 
 /* Puts special numbers at random places of x (n). */
@@ -58,8 +60,10 @@ static void check_activation(const kernel_trial *trial, int activation, double (
   trial->kernel->activation[activation](x, trial->n);
   for (size_t i = 0; i < trial->n; i++) {
     double expected = exact((double)before[i]), error = fabs((double)x[i] - expected);
-    bool right = isfinite(expected) ? error <= ACTIVATION_TOLERANCE * fabs((double)before[i]) + 0x1p-149
-                                    : isnan(expected) ? isnan(x[i]) : (double)x[i] == expected;
+    bool right = isfinite(expected)
+                     ? error <= ACTIVATION_TOLERANCE * fabs((double)before[i]) + 0x1p-149
+                 : isnan(expected) ? isnan(x[i])
+                                   : (double)x[i] == expected;
     if (!right)
       wrong_element(trial, names[activation], i, (double)x[i], expected);
   }
@@ -94,7 +98,8 @@ static bool is_exponential(float found, float x)
 /* Differences of -120 to 100: past both ends of what floats can hold. */
 static float *draw_logits(const kernel_trial *trial, int array)
 {
-  float *x = trial_array(trial, array, trial->n, trial->kind == NORMAL || trial->kind == EQUAL ? trial->kind : NORMAL);
+  float *x = trial_array(trial, array, trial->n,
+                         trial->kind == NORMAL || trial->kind == EQUAL ? trial->kind : NORMAL);
   for (size_t i = 0; i < trial->n && trial->kind != EQUAL; i++)
     x[i] = trial->kind == NORMAL ? 3 * x[i] : -10 + 110 * (x[i] / 6);
   return x;
@@ -167,7 +172,8 @@ static void sums_over_a_million_logits_are_as_exact(void **state)
   }
   kernel_trial trial = {.kernel = kernels_in_use(), .n = N};
   double sum, sum_of_weighted;
-  check_sum(&trial, "exponentials", N, trial.kernel->exponentials(x, 0, N, out), &expected, EXPONENTIAL_SUM_TOLERANCE);
+  check_sum(&trial, "exponentials", N, trial.kernel->exponentials(x, 0, N, out), &expected,
+            EXPONENTIAL_SUM_TOLERANCE);
   trial.kernel->exponential_sums(x, 0, N, &sum, &sum_of_weighted);
   check_sum(&trial, "exponential_sums", 0, sum, &expected, EXPONENTIAL_SUM_TOLERANCE);
   check_sum(&trial, "exponential_sums", 1, sum_of_weighted, &weighted, EXPONENTIAL_SUM_TOLERANCE);
@@ -200,10 +206,12 @@ static void check_maximum_at_each_place(const kernel_trial *trial)
     float *x = trial_array(trial, ARRAY_X, trial->n, trial->kind);
     x[i] = INFINITY;
     if (trial->kernel->maximum(x, trial->n) != INFINITY)
-      wrong_element(trial, "maximum with an infinity", i, (double)trial->kernel->maximum(x, trial->n), INFINITY);
+      wrong_element(trial, "maximum with an infinity", i,
+                    (double)trial->kernel->maximum(x, trial->n), INFINITY);
     x[i] = NAN;
     if (!isnan(trial->kernel->maximum(x, trial->n)))
-      wrong_element(trial, "maximum with a NaN", i, (double)trial->kernel->maximum(x, trial->n), (double)NAN);
+      wrong_element(trial, "maximum with a NaN", i, (double)trial->kernel->maximum(x, trial->n),
+                    (double)NAN);
   }
 }
 
@@ -252,7 +260,8 @@ static void those_strictly_greater_are_counted(void **state)
 
 static void check_vectors(const kernel_trial *trial)
 {
-  float *y = trial_array(trial, ARRAY_Y, trial->n, trial->kind), *expected = copy_floats(y, trial->n);
+  float *y = trial_array(trial, ARRAY_Y, trial->n, trial->kind),
+        *expected = copy_floats(y, trial->n);
   const float *x = trial_array(trial, ARRAY_X, trial->n, any_kind());
   float factor = (float)random_normal(&trial_numbers);
   for (size_t i = 0; i < trial->n; i++)
@@ -280,7 +289,8 @@ static void check_scalar_bits(const kernel_trial *trial)
   kernels scalar;
   kernels_scalar(&scalar);
   for (int activation = 0; activation < 3; activation++) {
-    float *x = trial_array(trial, ARRAY_X, trial->n, trial->kind), *expected = copy_floats(x, trial->n);
+    float *x = trial_array(trial, ARRAY_X, trial->n, trial->kind),
+          *expected = copy_floats(x, trial->n);
     trial->kernel->activation[activation](x, trial->n);
     scalar.activation[activation](expected, trial->n);
     check_same_bits(trial, "activation", x, expected, trial->n);

@@ -1,10 +1,11 @@
-/* test_kv_cache_memory.c - the memory of sequences: nothing is asked for without need, what is given
- * back is used again, and no old number in it can be seen. */
+/* test_kv_cache_memory.c - the memory of sequences: nothing is asked for without need, what is
+ * given back is used again, and no old number in it can be seen. */
 #include "gpt2.h"
 
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 
 #include <cmocka.h>
 
@@ -124,6 +125,55 @@ static void clearing_gives_all_memory_of_sequences_back(void **state)
   append(c->context, 0, 0, 1);
 }
 
+/* ---- Memory that is refused ---- */
+
+/* What a failed evaluation of sequence 0, which held one token, leaves. */
+static void must_have_lost_the_views_only(gpt2_context *context)
+{
+  assert_int_equal(gpt2_kv_length(context, 0), 1);
+  assert_int_equal(gpt2_kv_length(context, 2), 0);
+  assert_null(gpt2_logits(context, 0));
+  assert_null(gpt2_row_logits(context, 0));
+  assert_null(gpt2_row_hidden(context, 0));
+  assert_int_equal(gpt2_kv_length(context, 1), 1);
+  assert_non_null(gpt2_logits(context, 1));
+}
+
+/* Evaluates 40 rows of sequences 0 and 2 in a new context that is refused the n-th allocation, and
+ * again if that fails. False when it did not. */
+static bool fails_at_allocation(counted *c, size_t n)
+{
+  gpt2_row rows[40];
+  for (int i = 0; i < 40; i++)
+    rows[i] =
+        (gpt2_row){.token = i, .sequence = i % 2 * 2, .flags = GPT2_ROW_LOGITS | GPT2_ROW_HIDDEN};
+  append(c->context, 1, 0, 1);
+  must_succeed(gpt2_eval(c->context, 0, &rows[0].token, 1, GPT2_ROW_LOGITS | GPT2_ROW_HIDDEN),
+               c->context);
+  c->memory.refused = c->memory.n_calls + n;
+  gpt2_status status = gpt2_eval_batch(c->context, rows, 40);
+  c->memory.refused = 0;
+  if (status != GPT2_OK) {
+    expect_failure(status, GPT2_ERR_MEMORY, gpt2_context_error(c->context), "memory", NULL);
+    must_have_lost_the_views_only(c->context);
+    must_succeed(gpt2_eval_batch(c->context, rows, 40), c->context);
+  }
+  assert_int_equal(gpt2_kv_length(c->context, 0), 21);
+  return status != GPT2_OK;
+}
+
+static void an_evaluation_without_memory_adds_no_token_and_takes_its_views_along(void **state)
+{
+  counted *c = *state;
+  size_t n = 1;
+  while (fails_at_allocation(c, n)) {
+    assert_int_equal(close_counted(state), 0);
+    open_counted(state);
+    n++;
+  }
+  assert_true(n > 10); /* rows, views, activations, blocks, logits */
+}
+
 /* ---- Numbers that would spread ---- */
 
 /* The token whose embedding is no number. wte is the unembedding, too, so its logit is always NaN;
@@ -197,6 +247,9 @@ int main(void)
                                       open_counted, close_counted),
       cmocka_unit_test_setup_teardown(clearing_gives_all_memory_of_sequences_back, open_counted,
                                       close_counted),
+      cmocka_unit_test_setup_teardown(
+          an_evaluation_without_memory_adds_no_token_and_takes_its_views_along, open_counted,
+          close_counted),
       cmocka_unit_test(no_old_number_is_seen_in_memory_that_is_used_again),
       cmocka_unit_test(a_token_is_not_seen_by_those_before_it_nor_by_other_sequences),
   };

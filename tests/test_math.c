@@ -1,5 +1,5 @@
-/* test_math.c - exp, tanh and erf are within two units in the last place of what they should be, for
- * floats of all exponents. */
+/* test_math.c - exp, tanh and erf are within two units in the last place of what they should be,
+ * for floats of all exponents. */
 #include "kernels/math.h"
 
 #include <float.h>
@@ -10,7 +10,8 @@
 
 #include <cmocka.h>
 
-/* In units of the last place of the true value: 0.98, 1.31 and 1.32 were measured over all floats. */
+/* In units of the last place of the true value: 0.98, 1.31 and 1.32 were measured over all floats.
+ */
 static const double TOLERANCE_ULPS = 2;
 
 /* A prime: all exponents, and in each of them other last bits. */
@@ -76,7 +77,8 @@ static void the_error_function_is_within_two_units_for_floats_of_all_exponents(v
 static void so_they_are_where_their_formulas_change(void **state)
 {
   (void)state;
-  static const float of_exp[] = {0x1p-24f, 0.34657359f, 0.5f, 1.0f, 87.336f, 88.722839f, 89.0f, 103.97f, 104.0f};
+  static const float of_exp[] = {0x1p-24f,   0.34657359f, 0.5f,    1.0f,  87.336f,
+                                 88.722839f, 89.0f,       103.97f, 104.0f};
   static const float of_tanh[] = {0x1p-12f, 0.625f, 1.0f, 9.01f, 44.5f};
   static const float of_erf[] = {0x1p-12f, 0.9f, 1.0f, 3.9f, 4.0f};
   for (size_t i = 0; i < sizeof of_exp / sizeof *of_exp; i++)
@@ -100,7 +102,8 @@ static void infinities_and_zeros_give_exactly_what_they_should(void **state)
 static void what_is_not_a_number_stays_so(void **state)
 {
   (void)state;
-  static const uint32_t bits[] = {0x7fc00000, 0xffc00000, 0x7f800001, 0xff800001, 0x7fffffff, 0xffffffff};
+  static const uint32_t bits[] = {0x7fc00000, 0xffc00000, 0x7f800001,
+                                  0xff800001, 0x7fffffff, 0xffffffff};
   for (size_t i = 0; i < sizeof bits / sizeof *bits; i++) {
     float x = float_from_bits(bits[i]);
     assert_true(isnan(exp_f32(x)) && isnan(tanh_f32(x)) && isnan(erf_f32(x)));

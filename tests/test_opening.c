@@ -63,8 +63,8 @@ static char *make_folder(const char *weights_name)
   return folder;
 }
 
-/* Loading the folder's file fails, with words that hold the folder and both texts, and leaves nothing
- * behind. */
+/* Loading the folder's file fails, with words that hold the folder and both texts, and leaves
+ * nothing behind. */
 static void expect_path_fails(const char *folder, const char *name, gpt2_status status,
                               const char *text, const char *other_text)
 {

@@ -45,10 +45,12 @@ static void check_job(pool *p, size_t n_tiles, int max_workers)
   t.n_workers = max_workers < pool_threads(p) ? max_workers : pool_threads(p);
   pool_run(p, n_tiles, max_workers, count_tile, &t);
   if (t.n_wrong > 0)
-    fail_msg("%d tiles were run by a worker that is not one of the %d or was busy", t.n_wrong, t.n_workers);
+    fail_msg("%d tiles were run by a worker that is not one of the %d or was busy", t.n_wrong,
+             t.n_workers);
   for (size_t tile = 0; tile < MOST_TILES; tile++)
     if (t.n_runs[tile] != (tile < n_tiles))
-      fail_msg("tile %zu of %zu ran %d times, with %d workers", tile, n_tiles, t.n_runs[tile], t.n_workers);
+      fail_msg("tile %zu of %zu ran %d times, with %d workers", tile, n_tiles, t.n_runs[tile],
+               t.n_workers);
 }
 
 static void check_jobs(pool *p)

@@ -1,4 +1,5 @@
-/* test_pool_lifetime.c - threads and memory that are refused, pools freed at any stage, and the children of a fork. */
+/* test_pool_lifetime.c - threads and memory that are refused, pools freed at any stage, and the
+ * children of a fork. */
 #define _GNU_SOURCE
 #include "support/pools.h"
 
@@ -23,12 +24,16 @@ enum { HANG_SECONDS = 100 };
 static int refused_thread; /* the number of the call that fails, from 1 on; 0: none */
 static int n_threads_asked;
 
-int __real_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *), void *data);
-int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *), void *data);
+int __real_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *),
+                          void *data);
+int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *),
+                          void *data);
 
-int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *), void *data)
+int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *),
+                          void *data)
 {
-  return ++n_threads_asked == refused_thread ? EAGAIN : __real_pthread_create(thread, attributes, run, data);
+  return ++n_threads_asked == refused_thread ? EAGAIN
+                                             : __real_pthread_create(thread, attributes, run, data);
 }
 
 /* ---- Failures ---- */
@@ -65,7 +70,8 @@ static void refused_memory_leaves_nothing_behind(void **state)
   pool *p = NULL;
   for (counter.refused = 1; counter.refused <= 2; counter.refused++) {
     counter.n_calls = 0;
-    expect_failure(pool_new(&hooks, 3, NULL, NULL, &p, &error), GPT2_ERR_MEMORY, &error, "out of memory", NULL);
+    expect_failure(pool_new(&hooks, 3, NULL, NULL, &p, &error), GPT2_ERR_MEMORY, &error,
+                   "out of memory", NULL);
     assert_null(p);
     assert_int_equal(counter.n_live, 0);
   }
@@ -159,12 +165,12 @@ static void the_child_of_a_fork_can_free_a_pool_that_it_never_used(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(a_refused_thread_is_named_and_the_pool_can_be_started_later),
-      cmocka_unit_test(refused_memory_leaves_nothing_behind),
-      cmocka_unit_test(a_pool_may_be_freed_at_any_stage),
+    cmocka_unit_test(a_refused_thread_is_named_and_the_pool_can_be_started_later),
+    cmocka_unit_test(refused_memory_leaves_nothing_behind),
+    cmocka_unit_test(a_pool_may_be_freed_at_any_stage),
 #if !defined(__SANITIZE_THREAD__)
-      cmocka_unit_test(the_child_of_a_fork_gets_threads_of_its_own),
-      cmocka_unit_test(the_child_of_a_fork_can_free_a_pool_that_it_never_used),
+    cmocka_unit_test(the_child_of_a_fork_gets_threads_of_its_own),
+    cmocka_unit_test(the_child_of_a_fork_can_free_a_pool_that_it_never_used),
 #endif
   };
   alarm(HANG_SECONDS);

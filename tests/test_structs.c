@@ -65,8 +65,8 @@ static const output outputs[] = {{"info", sizeof(gpt2_info), fill_info},
                                  {"error", sizeof(gpt2_error), fill_error}};
 enum { N_OUTPUTS = sizeof outputs / sizeof *outputs };
 
-/* A struct of `size` bytes gets exactly what `whole` has there. In an error, the text is made to end
- * within it. */
+/* A struct of `size` bytes gets exactly what `whole` has there. In an error, the text is made to
+ * end within it. */
 static void check_output(const output *o, const uint8_t *whole, uint32_t size)
 {
   uint8_t given[MOST_SIZE];

@@ -1,14 +1,16 @@
-/* test_tokenizer.c - texts have the tokens that tiktoken and tokenizers give them, with the published
- * vocabulary, with the default model's, and with one whose tokens show every place where text is split. */
+/* test_tokenizer.c - texts have the tokens that tiktoken and tokenizers give them, with the
+ * published vocabulary, with the default model's, and with one whose tokens show every place
+ * where text is split. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "support/tokenizing.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
 
 #include <cmocka.h>
-
-#include "support/tokenizing.h"
 
 enum { N_VOCABULARIES = 3 };
 
@@ -96,7 +98,8 @@ static size_t put_character(char *to, uint32_t c)
   return size;
 }
 
-/* Each character before a letter, a number and a sign, and behind a space; as tokenizer_texts.py. */
+/* Each character before a letter, a number and a sign, and behind a space; as
+ * tokenizer_texts.py. */
 static size_t put_block(char *to, uint32_t first, uint32_t n)
 {
   static const char *const behind[] = {"a", "1", "! ", "'s"};

@@ -1,15 +1,15 @@
-/* test_tokenizer_added.c - added tokens are found where tokenizers finds them: with every combination of
- * their flags, beside and inside each other, and as white space, letters or parts of words. */
+/* test_tokenizer_added.c - added tokens are found where tokenizers finds them: with every
+ * combination of their flags, beside and inside each other, and as white space, letters or parts
+ * of words. */
 #include <stdio.h>
 #include <string.h>
+
+#include "support/tokenizing.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
 
 #include <cmocka.h>
-
-#include "support/expect.h"
-#include "support/tokenizing.h"
 
 static void every_combination_of_flags_matches_as_in_tokenizers(void **state)
 {
@@ -22,7 +22,7 @@ static void tokens_that_overlap_match_as_in_tokenizers(void **state)
   (void)state;
   size_t n_special = 0;
   for (int i = 0; i < 16; i++) {
-    char name[16];
+    char name[32];
     snprintf(name, sizeof name, "added%02d", i);
     n_special += check_tokenizer_set(name, 50);
   }
@@ -41,7 +41,8 @@ static tokenizer *open_json(const char *json)
   return open_texts((text_file[]){{"tokenizer.json", json, 0}, {.name = NULL}});
 }
 
-static void expect_ids(const tokenizer *t, const char *text, uint32_t flags, const int32_t *ids, size_t n)
+static void expect_ids(const tokenizer *t, const char *text, uint32_t flags, const int32_t *ids,
+                       size_t n)
 {
   int32_t copy[16];
   assert_in_range(n, 0, 16);
@@ -60,8 +61,7 @@ static void a_special_token_is_text_unless_asked_for(void **state)
   EXPECT_IDS(t, "b<a>b", 0, 1, 3, 0, 4, 1);
   EXPECT_IDS(t, "b<a>b", GPT2_ENCODE_SPECIAL, 1, 6, 1);
   assert_int_equal(tokenizer_find(t, "<a>"), 6);
-  assert_int_equal(tokenizer_flags(t, 6),
-                   GPT2_TOKEN_SPECIAL | GPT2_TOKEN_ADDED | GPT2_TOKEN_TEXT);
+  assert_int_equal(tokenizer_flags(t, 6), GPT2_TOKEN_SPECIAL | GPT2_TOKEN_ADDED | GPT2_TOKEN_TEXT);
   tokenizer_free(t);
 }
 
@@ -78,10 +78,9 @@ static void an_added_token_that_is_not_special_always_matches(void **state)
 static void a_token_beside_a_space_takes_it_only_with_the_flag_for_that_side(void **state)
 {
   (void)state;
-  tokenizer *t = open_json(
-      TOKENIZER("{\"id\": 6, \"content\": \"<a>\", \"lstrip\": true},"
-                "{\"id\": 7, \"content\": \"<b>\", \"rstrip\": true},"
-                "{\"id\": 8, \"content\": \"<ab>\"}"));
+  tokenizer *t = open_json(TOKENIZER("{\"id\": 6, \"content\": \"<a>\", \"lstrip\": true},"
+                                     "{\"id\": 7, \"content\": \"<b>\", \"rstrip\": true},"
+                                     "{\"id\": 8, \"content\": \"<ab>\"}"));
   EXPECT_IDS(t, "b  <a> b", 0, 1, 6, 2, 1);
   EXPECT_IDS(t, "b <b>  b", 0, 1, 2, 7, 1);
   EXPECT_IDS(t, "b <ab> b", 0, 1, 2, 8, 2, 1);
@@ -91,8 +90,7 @@ static void a_token_beside_a_space_takes_it_only_with_the_flag_for_that_side(voi
 static void a_single_word_is_not_taken_out_of_another(void **state)
 {
   (void)state;
-  tokenizer *t =
-      open_json(TOKENIZER("{\"id\": 6, \"content\": \"ab\", \"single_word\": true}"));
+  tokenizer *t = open_json(TOKENIZER("{\"id\": 6, \"content\": \"ab\", \"single_word\": true}"));
   EXPECT_IDS(t, "ab", 0, 6);
   EXPECT_IDS(t, "<ab>", 0, 3, 6, 4);
   EXPECT_IDS(t, "bab", 0, 1, 0, 1);
@@ -103,8 +101,9 @@ static void a_single_word_is_not_taken_out_of_another(void **state)
 static void the_longest_of_tokens_that_begin_alike_is_taken(void **state)
 {
   (void)state;
-  tokenizer *t = open_json(TOKENIZER("{\"id\": 6, \"content\": \"<a\"}, {\"id\": 7, \"content\": \"<a>\"},"
-                                     "{\"id\": 8, \"content\": \"a>b\"}"));
+  tokenizer *t =
+      open_json(TOKENIZER("{\"id\": 6, \"content\": \"<a\"}, {\"id\": 7, \"content\": \"<a>\"},"
+                          "{\"id\": 8, \"content\": \"a>b\"}"));
   EXPECT_IDS(t, "<a>b", 0, 7, 1);
   EXPECT_IDS(t, "<ab", 0, 6, 1);
   EXPECT_IDS(t, "a>b", 0, 8);
@@ -116,8 +115,7 @@ static void end_of_text_is_special_even_if_the_file_does_not_list_it(void **stat
   (void)state;
   tokenizer *t = open_json(TOKENIZER(""));
   EXPECT_IDS(t, "a<|endoftext|>", GPT2_ENCODE_SPECIAL, 0, 5);
-  assert_int_equal(tokenizer_flags(t, 5),
-                   GPT2_TOKEN_SPECIAL | GPT2_TOKEN_ADDED | GPT2_TOKEN_TEXT);
+  assert_int_equal(tokenizer_flags(t, 5), GPT2_TOKEN_SPECIAL | GPT2_TOKEN_ADDED | GPT2_TOKEN_TEXT);
   tokenizer_free(t);
 }
 

@@ -1,5 +1,5 @@
-/* test_types.c - weights of every element type become the floats that they are, wherever they lie in
- * memory. */
+/* test_types.c - weights of every element type become the floats that they are, wherever they lie
+ * in memory. */
 #include "kernels/types.h"
 
 #include <math.h>
@@ -41,8 +41,8 @@ static double value_of(uint16_t half, int exponent_bits)
   return half & 0x8000 ? -magnitude : magnitude;
 }
 
-/* Converts all values of the type and compares them with their meaning, to the bit; NaNs need only be
- * NaNs of the same sign. */
+/* Converts all values of the type and compares them with their meaning, to the bit; NaNs need only
+ * be NaNs of the same sign. */
 static void check_all_halves(element_type type, int exponent_bits)
 {
   uint16_t *halves = malloc(N_HALVES * sizeof *halves);
@@ -52,9 +52,11 @@ static void check_all_halves(element_type type, int exponent_bits)
     halves[i] = (uint16_t)i;
   elements_to_f32(floats, halves, type, N_HALVES);
   for (int i = 0; i < N_HALVES; i++) {
-    uint32_t found = bits_of(floats[i]), expected = bits_of((float)value_of(halves[i], exponent_bits));
+    uint32_t found = bits_of(floats[i]),
+             expected = bits_of((float)value_of(halves[i], exponent_bits));
     bool is_nan = (expected & 0x7fffffff) > 0x7f800000;
-    bool equal = is_nan ? (found & 0x7fffffff) > 0x7f800000 && found >> 31 == (uint32_t)(i >> 15) : found == expected;
+    bool equal = is_nan ? (found & 0x7fffffff) > 0x7f800000 && found >> 31 == (uint32_t)(i >> 15)
+                        : found == expected;
     if (!equal)
       fail_msg("%s %04x becomes %08x, not %08x", element_name(type), (unsigned)i, found, expected);
   }
@@ -120,16 +122,16 @@ static void doubles_are_rounded_to_the_nearest_float_and_ties_to_even(void **sta
   static const rounding cases[] = {
       {0.0, 0.0f},
       {-0.0, -0.0f},
-      {1.0 + 0x1p-24, 1.0f},                          /* a tie: the lower one is even */
-      {1.0 + 0x1.8p-23, 1.0f + 0x1p-22f},             /* a tie: the upper one is */
-      {1.0 + 0x1p-24 + 0x1p-50, 1.0f + 0x1p-23f},     /* just above a tie */
+      {1.0 + 0x1p-24, 1.0f},                      /* a tie: the lower one is even */
+      {1.0 + 0x1.8p-23, 1.0f + 0x1p-22f},         /* a tie: the upper one is */
+      {1.0 + 0x1p-24 + 0x1p-50, 1.0f + 0x1p-23f}, /* just above a tie */
       {-1.0 - 0x1p-24 - 0x1p-50, -1.0f - 0x1p-23f},
-      {0x1.fffffep127, 0x1.fffffep127f},              /* the greatest float */
-      {0x1.fffffefffffffp127, 0x1.fffffep127f},       /* less than half a unit above it */
-      {0x1.ffffffp127, INFINITY},                     /* half a unit: to even, which is infinity */
+      {0x1.fffffep127, 0x1.fffffep127f},        /* the greatest float */
+      {0x1.fffffefffffffp127, 0x1.fffffep127f}, /* less than half a unit above it */
+      {0x1.ffffffp127, INFINITY},               /* half a unit: to even, which is infinity */
       {-1e300, -INFINITY},
-      {0x1p-149, 0x1p-149f},                          /* the least subnormal */
-      {0x1p-150, 0.0f},                               /* a tie with zero */
+      {0x1p-149, 0x1p-149f}, /* the least subnormal */
+      {0x1p-150, 0.0f},      /* a tie with zero */
       {0x1.8p-149, 0x1p-148f},
       {0x1.000001p-150, 0x1p-149f},
       {INFINITY, INFINITY},
@@ -148,9 +150,10 @@ static void doubles_are_rounded_to_the_nearest_float_and_ties_to_even(void **sta
 
 /* ---- Wherever they lie ---- */
 
-/* n elements at an odd address, ended by a page that nobody may touch, become n floats before another
- * such page: equal to those converted one by one. */
-static void check_at_fence(element_type type, size_t n, fenced from_fence, fenced to_fence, random_numbers *random)
+/* n elements at an odd address, ended by a page that nobody may touch, become n floats before
+ * another such page: equal to those converted one by one. */
+static void check_at_fence(element_type type, size_t n, fenced from_fence, fenced to_fence,
+                           random_numbers *random)
 {
   size_t size = element_size(type);
   for (size_t shift = 0; shift < size; shift++) {
@@ -163,7 +166,8 @@ static void check_at_fence(element_type type, size_t n, fenced from_fence, fence
       float one;
       elements_to_f32(&one, from + i * size, type, 1);
       if (bits_of(one) != bits_of(to[i]))
-        fail_msg("%s: element %zu of %zu at an address shifted by %zu differs", element_name(type), i, n, shift);
+        fail_msg("%s: element %zu of %zu at an address shifted by %zu differs", element_name(type),
+                 i, n, shift);
     }
   }
 }
@@ -198,14 +202,14 @@ static void every_type_has_its_size_and_its_name(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(every_f16_becomes_the_float_that_it_is),
-      cmocka_unit_test(every_bf16_becomes_the_float_that_it_is),
+    cmocka_unit_test(every_f16_becomes_the_float_that_it_is),
+    cmocka_unit_test(every_bf16_becomes_the_float_that_it_is),
 #if defined(__x86_64__)
-      cmocka_unit_test(a_host_that_flushes_subnormals_to_zero_gets_the_same_weights),
+    cmocka_unit_test(a_host_that_flushes_subnormals_to_zero_gets_the_same_weights),
 #endif
-      cmocka_unit_test(doubles_are_rounded_to_the_nearest_float_and_ties_to_even),
-      cmocka_unit_test(elements_may_lie_anywhere_and_nothing_beside_them_is_touched),
-      cmocka_unit_test(every_type_has_its_size_and_its_name),
+    cmocka_unit_test(doubles_are_rounded_to_the_nearest_float_and_ties_to_even),
+    cmocka_unit_test(elements_may_lie_anywhere_and_nothing_beside_them_is_touched),
+    cmocka_unit_test(every_type_has_its_size_and_its_name),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -72,9 +72,9 @@ static struct {
 } state = {.mutex = PTHREAD_MUTEX_INITIALIZER, .left = PTHREAD_COND_INITIALIZER};
 
 /* ---- fork ----
- * A child has none of the threads that were inside, but OpenBLAS's locks as they were. So a fork waits until nobody is
- * inside: for one tile; for no more than a second, lest it be one of those who are inside that forks, in a handler of
- * a signal. */
+ * A child has none of the threads that were inside, but OpenBLAS's locks as they were. So a fork
+ * waits until nobody is inside: for one tile; for no more than a second, lest it be one of those
+ * who are inside that forks, in a handler of a signal. */
 
 static void before_fork(void)
 {

@@ -28,13 +28,22 @@ static bool token_before(const void *a, const void *b, const void *context)
   return compare_texts(left, right->text, right->size) < 0;
 }
 
+enum { SHOWN = 40 }; /* bytes of a text in a message */
+
+static int shown(const added_token *token)
+{
+  return (int)(token->size < SHOWN ? token->size : SHOWN);
+}
+
 static gpt2_status copy_list(added_tokens *a, const gpt2_allocator *allocator,
-                             const added_token *list, size_t n, gpt2_error *error)
+                             const added_token *list, size_t n, const char *file, gpt2_error *error)
 {
   size_t size = 0;
-  for (size_t i = 0; i < n; i++)
-    if (!add_size(&size, size, list[i].size))
-      return fail(error, GPT2_ERR_LIMIT, NO_OFFSET, "the added tokens are larger than memory");
+  for (size_t i = 0; i < n; size += list[i++].size)
+    if (list[i].size > MAX_ADDED_SIZE)
+      return fail(error, GPT2_ERR_LIMIT, NO_OFFSET,
+                  "%s: the added token \"%.*s...\" has %zu bytes, at most %d are allowed", file,
+                  shown(&list[i]), list[i].text, list[i].size, MAX_ADDED_SIZE);
   a->tokens = allocate_array(allocator, n, sizeof *a->tokens);
   a->texts = allocate(allocator, size);
   if (!a->tokens || !a->texts)
@@ -86,7 +95,7 @@ gpt2_status added_tokens_init(added_tokens *a, const gpt2_allocator *allocator,
 {
   if (n >= UINT32_MAX)
     return fail(error, GPT2_ERR_LIMIT, NO_OFFSET, "%s: has %zu added tokens", file, n);
-  gpt2_status status = copy_list(a, allocator, list, n, error);
+  gpt2_status status = copy_list(a, allocator, list, n, file, error);
   if (status != GPT2_OK)
     return status;
   sort(a->tokens, n, sizeof *a->tokens, token_before, NULL);
@@ -98,9 +107,8 @@ gpt2_status added_tokens_init(added_tokens *a, const gpt2_allocator *allocator,
   const added_token *twin = find_twin(a);
   if (!twin)
     return GPT2_OK;
-  enum { SHOWN = 100 }; /* bytes of the text in the message */
   return fail(error, GPT2_ERR_FORMAT, NO_OFFSET, "%s: the added token \"%.*s\" stands there twice",
-              file, (int)(twin->size < SHOWN ? twin->size : SHOWN), twin->text);
+              file, shown(twin), twin->text);
 }
 
 void added_tokens_free(added_tokens *a, const gpt2_allocator *allocator)

@@ -17,6 +17,9 @@ enum {
   ADDED_NORMALIZED = 1 << 4   /* looked for in the second search */
 };
 
+/* Bytes of an added token: what looking for one costs, at the worst, for each byte of a text. */
+enum { MAX_ADDED_SIZE = 256 };
+
 typedef struct added_token {
   const char *text; /* (size > 0) */
   size_t size;
@@ -41,8 +44,8 @@ typedef struct added_tokens {
   added_set sets[ADDED_SEARCHES];
 } added_tokens;
 
-/* Copies the list. A text that stands twice is GPT2_ERR_FORMAT. `file` is its source, for the
- * message. */
+/* Copies the list. GPT2_ERR_FORMAT when a text stands there twice, GPT2_ERR_LIMIT when one is too
+ * long. `file` is its source, for the message. */
 gpt2_status added_tokens_init(added_tokens *a, const gpt2_allocator *allocator,
                               const added_token *list, size_t n, const char *file,
                               gpt2_error *error);

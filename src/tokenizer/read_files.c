@@ -168,7 +168,7 @@ static int64_t id_of_key(const char *key)
   return digit > key && *digit == '\0' && id < INT32_MAX ? id : -1;
 }
 
-/* "added_tokens_decoder" of tokenizer_config.json: ids, and for each an object with text and flags. */
+/* "added_tokens_decoder" of tokenizer_config.json: ids, and for each a token's text and flags. */
 static gpt2_status list_decoder(side_tokens *tokens, const json_t *decoder, const char *where,
                                 gpt2_error *error)
 {

@@ -54,7 +54,7 @@ static bool is_plain_template(const json_t *part)
          json_object_get(json_array_get(single, 0), "Sequence");
 }
 
-/* The first part of a component that is not as GPT-2's, or NULL. A sequence's parts are in `list`. */
+/* The first part of a component that is not as GPT-2's, or NULL. A sequence's are in `list`. */
 static const json_t *find_foreign(const json_t *part, const char *list)
 {
   if (!part || is_type(part, "ByteLevel") || is_plain_template(part))

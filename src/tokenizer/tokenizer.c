@@ -7,12 +7,14 @@
 #include "tokenizer/unicode.h"
 #include "tokenizer/words.h"
 
+/* That there is no tokenizer.json is no failure yet, and must leave no words. */
 static gpt2_status read_any(tokenizer *t, source *s, gpt2_error *error)
 {
-  gpt2_status status = read_tokenizer_json(t, s, error);
+  gpt2_error first = {.struct_size = sizeof first};
+  gpt2_status status = read_tokenizer_json(t, s, &first);
   if (status == GPT2_ERR_NOT_FOUND)
-    status = read_vocabulary_files(t, s, error);
-  return status;
+    return read_vocabulary_files(t, s, error);
+  return status == GPT2_OK ? GPT2_OK : fail(error, status, first.offset, "%s", first.message);
 }
 
 gpt2_status tokenizer_load(source *s, tokenizer **out, gpt2_error *error)

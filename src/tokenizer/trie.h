@@ -22,7 +22,7 @@ typedef struct trie {
   size_t n_nodes, capacity;
 } trie;
 
-/* Makes an empty one, with room for about n tokens before it has to grow. Keeps `allocator` itself. */
+/* Makes an empty one, with room for about n tokens until it must grow. Keeps `allocator` itself. */
 gpt2_status trie_init(trie *t, const gpt2_allocator *allocator, size_t n, gpt2_error *error);
 
 /* Adds a token by its bytes. */
@@ -30,8 +30,8 @@ gpt2_status trie_add(trie *t, const char *bytes, size_t size, uint32_t place, gp
 
 void trie_free(trie *t);
 
-/* In the header because encoding does little else: the slot of an edge, or the one that it would
- * have. */
+/* The slot of an edge, or the one that it would have. (In the header because encoding does little
+ * else.) */
 static inline uint64_t *trie_slot(const trie *t, uint32_t node, uint8_t byte)
 {
   uint64_t key = (uint64_t)node << 8 | byte;

@@ -14,7 +14,7 @@ enum { UNICODE_OTHER = 0, UNICODE_LETTER = 1, UNICODE_NUMBER = 2, UNICODE_SPACE 
  * a character of UTF-8 is one of size 1 and class UNICODE_OTHER. */
 int unicode_class(const uint8_t *bytes, size_t size, size_t *character);
 
-/* Whether it is a word character (\w): letters, marks, decimal numbers, underscores and the like. */
+/* Whether it is a word character (\w): a letter, mark, decimal number, underscore or the like. */
 bool unicode_is_word(const uint8_t *bytes, size_t size);
 
 /* Where the last character of bytes [0, size) begins; `size` > 0. */

@@ -52,7 +52,7 @@ static gpt2_status allocate_tokens(vocabulary *v, const token_name *names, size_
   return GPT2_OK;
 }
 
-/* Names take no more room as bytes than as letters, so what was allocated for the names is enough. */
+/* Names take no more room as bytes than as letters: what was allocated for the names is enough. */
 static gpt2_status store_token(vocabulary *v, size_t place, const token_name *name,
                                gpt2_error *error)
 {

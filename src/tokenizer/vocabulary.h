@@ -3,7 +3,7 @@
  * Ids may have gaps, so inside the tokenizer a token is known by its place: its index among the
  * tokens in the order of their ids. A merge puts two tokens that stand side by side together; its
  * rank is its number, and of all merges that a text allows the lowest rank goes first. Built in
- * steps - tokens, perhaps an unknown token, merges, perhaps an index of words - and then constant. */
+ * steps - tokens, perhaps an unknown token, merges - and then constant. */
 #ifndef TOKENIZER_VOCABULARY_H
 #define TOKENIZER_VOCABULARY_H
 
@@ -31,7 +31,7 @@ typedef struct vocabulary {
 
   size_t n_merges;
   merge *merges;        /* (n_merges) by rank */
-  uint32_t *made;       /* (n_merges) what each makes, once more: merging needs only this */
+  uint32_t *made;       /* (n_merges) what each makes, once more: merging needs nothing else */
   pair_table pairs;     /* the rank of a pair of tokens */
   uint32_t *byte_ranks; /* (256, 256) the same for the tokens that bytes start as */
   int32_t *made_by; /* (n_tokens) the rank of the merge that makes a token, or what joint.h says */
@@ -52,7 +52,7 @@ typedef struct token_name {
 gpt2_status vocabulary_set_tokens(vocabulary *v, const gpt2_allocator *allocator, token_name *names,
                                   size_t n, const char *file, gpt2_error *error);
 
-/* From now on the token stands for bytes without one; if `fuse`, once for a run of them in a word. */
+/* Makes the token stand for bytes without one; if `fuse`, once for a run of them in a word. */
 void vocabulary_set_unknown(vocabulary *v, uint32_t place, bool fuse);
 
 /* Takes over the merges (n <= MAX_MERGES), allocated by the same allocator, also when it fails. Of

@@ -22,7 +22,8 @@ enum { WORD_WINDOW = 512 };
 
 /* Puts the tokens of a word (`size` > 0) into the sink. `p` is a piece to work on; words of more
  * than `window` bytes are encoded window by window. `offset` is the word's in the text, for the
- * message: GPT2_ERR_UNSUPPORTED when a byte has no token. After a failure the sink may hold some. */
+ * message: GPT2_ERR_UNSUPPORTED when a byte has no token. The sink may hold some after a
+ * failure. */
 gpt2_status encode_word(piece *p, const uint8_t *word, size_t size, size_t window, int64_t offset,
                         token_sink *sink, gpt2_error *error);
 

@@ -10,7 +10,8 @@
 
 #include "support/opened.h"
 
-static const int32_t looked_at[] = {0, 1, 2, 3, 4, 5, 6, 7, GPT2_MAX_SEQUENCES - 2, GPT2_MAX_SEQUENCES - 1};
+static const int32_t looked_at[] = {
+    0, 1, 2, 3, 4, 5, 6, 7, GPT2_MAX_SEQUENCES - 2, GPT2_MAX_SEQUENCES - 1};
 enum { N_LOOKED_AT = sizeof looked_at / sizeof *looked_at, ROWS_LOOKED_AT = 64 };
 
 static void append(context_state *state, const void *bytes, size_t size)
@@ -87,5 +88,6 @@ void must_have_logits(const gpt2_context *context, int32_t sequence, const float
 {
   const float *found = gpt2_logits(context, sequence);
   assert_non_null(found);
-  assert_memory_equal(found, expected, (size_t)info_of(gpt2_context_model(context)).n_vocab * sizeof *found);
+  assert_memory_equal(found, expected,
+                      (size_t)info_of(gpt2_context_model(context)).n_vocab * sizeof *found);
 }

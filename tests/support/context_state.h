@@ -1,4 +1,5 @@
-/* context_state.h - all that can be seen of a context, so that a test can say that nothing has changed. */
+/* context_state.h - all that can be seen of a context, so that a test can say that nothing has
+ * changed. */
 #ifndef TESTS_SUPPORT_CONTEXT_STATE_H
 #define TESTS_SUPPORT_CONTEXT_STATE_H
 
@@ -11,8 +12,8 @@ typedef struct context_state {
   size_t size, capacity;
 } context_state;
 
-/* The lengths, tokens and next-token logits of some sequences (0 to 7 and the last ones), and the views of the rows of
- * the last batch. */
+/* The lengths, tokens and next-token logits of some sequences (0 to 7 and the last ones), and the
+ * views of the rows of the last batch. */
 context_state state_of(gpt2_context *context);
 void free_state(context_state *state);
 

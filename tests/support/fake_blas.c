@@ -1,5 +1,5 @@
-/* fake_blas.c - a BLAS library of any kind, which counts how it is called. With FAKE_BLAS_UNKNOWN it is one that is not
- * OpenBLAS. */
+/* fake_blas.c - a BLAS library of any kind, which counts how it is called. With FAKE_BLAS_UNKNOWN
+ * it is one that is not OpenBLAS. */
 #define _GNU_SOURCE
 #include "support/fake_blas.h"
 
@@ -62,9 +62,9 @@ static void note_call(int n_columns)
     sched_yield();
 }
 
-void cblas_sgemm(CBLAS_LAYOUT layout, CBLAS_TRANSPOSE transpose_a, CBLAS_TRANSPOSE transpose_b, blasint m, blasint n,
-                 blasint k, float alpha, const float *a, blasint lda, const float *b, blasint ldb, float beta, float *c,
-                 blasint ldc)
+void cblas_sgemm(CBLAS_LAYOUT layout, CBLAS_TRANSPOSE transpose_a, CBLAS_TRANSPOSE transpose_b,
+                 blasint m, blasint n, blasint k, float alpha, const float *a, blasint lda,
+                 const float *b, blasint ldb, float beta, float *c, blasint ldc)
 {
   (void)layout, (void)transpose_a; /* blas.c knows only row-major, and a as it is */
   note_call(n);

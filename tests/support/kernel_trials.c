@@ -15,11 +15,12 @@
 random_numbers trial_numbers;
 
 /* Around the lengths of vectors, of one or several registers. */
-static const size_t lengths[] = {1,  2,  3,  4,  5,  7,  8,  9,  12, 15, 16, 17,        23,
+static const size_t lengths[] = {1,  2,  3,  4,  5,  7,  8,  9,  12, 15, 16,  17,        23,
                                  24, 31, 32, 33, 47, 48, 63, 64, 65, 96, 100, LONG_TRIAL};
 enum { N_LENGTHS = sizeof lengths / sizeof *lengths };
 
-static const char *const kind_names[N_NUMBER_KINDS] = {"normal", "subnormal", "large", "mixed", "sparse", "equal"};
+static const char *const kind_names[N_NUMBER_KINDS] = {"normal", "subnormal", "large",
+                                                       "mixed",  "sparse",    "equal"};
 
 static fenced rooms[N_ARRAYS];
 
@@ -89,7 +90,9 @@ static float draw(number_kind kind)
   case MIXED:
     return (float)ldexp(normal, random_below(&trial_numbers, 60) - 30);
   case SPARSE:
-    return random_below(&trial_numbers, 4) == 0 ? (float)normal : random_below(&trial_numbers, 2) ? 0.0f : -0.0f;
+    return random_below(&trial_numbers, 4) == 0 ? (float)normal
+           : random_below(&trial_numbers, 2)    ? 0.0f
+                                                : -0.0f;
   case EQUAL:
     return 3.3f;
   default:
@@ -100,7 +103,8 @@ static float draw(number_kind kind)
 float *trial_array(const kernel_trial *trial, int array, size_t n, number_kind kind)
 {
   size_t size = n * sizeof(float);
-  float *floats = trial->at_end ? before_fence(rooms[array], size) : behind_fence(rooms[array], size);
+  float *floats =
+      trial->at_end ? before_fence(rooms[array], size) : behind_fence(rooms[array], size);
   for (size_t i = 0; i < n; i++)
     floats[i] = draw(kind);
   return floats;
@@ -113,14 +117,16 @@ float *copy_floats(const float *floats, size_t n)
   return memcpy(copy, floats, n * sizeof *copy);
 }
 
-void wrong_element(const kernel_trial *trial, const char *entry, size_t i, double found, double expected)
+void wrong_element(const kernel_trial *trial, const char *entry, size_t i, double found,
+                   double expected)
 {
-  fail_msg("%s: %s: element %zu is %.9g, not %.9g (n %zu, %s numbers, the page %s)", trial->kernel->name, entry, i,
-           found, expected, trial->n, kind_names[trial->kind], trial->at_end ? "behind" : "before");
+  fail_msg("%s: %s: element %zu is %.9g, not %.9g (n %zu, %s numbers, the page %s)",
+           trial->kernel->name, entry, i, found, expected, trial->n, kind_names[trial->kind],
+           trial->at_end ? "behind" : "before");
 }
 
-void check_same_bits(const kernel_trial *trial, const char *entry, const float *found, const float *expected,
-                     size_t n)
+void check_same_bits(const kernel_trial *trial, const char *entry, const float *found,
+                     const float *expected, size_t n)
 {
   for (size_t i = 0; i < n; i++)
     if (memcmp(&found[i], &expected[i], sizeof *found) != 0)
@@ -136,7 +142,8 @@ void add_term(exact_sum *sum, double term)
   sum->n_terms++;
 }
 
-exact_sum exact_dot(double start, const float *a, size_t a_step, const float *b, size_t b_step, size_t n)
+exact_sum exact_dot(double start, const float *a, size_t a_step, const float *b, size_t b_step,
+                    size_t n)
 {
   exact_sum sum = {0};
   add_term(&sum, start);
@@ -146,8 +153,8 @@ exact_sum exact_dot(double start, const float *a, size_t a_step, const float *b,
 }
 
 /* Where terms are subnormal, each is off by up to the least float. */
-void check_sum(const kernel_trial *trial, const char *entry, size_t i, double found, const exact_sum *expected,
-               double tolerance)
+void check_sum(const kernel_trial *trial, const char *entry, size_t i, double found,
+               const exact_sum *expected, double tolerance)
 {
   double limit = tolerance * expected->magnitude + (double)expected->n_terms * 0x1p-149;
   if (!(fabs(found - expected->value) <= limit))

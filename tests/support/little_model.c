@@ -12,7 +12,8 @@
 #include "support/opened.h"
 #include "support/random_numbers.h"
 
-/* A tensor whose values are about `mean`, and large enough for every part of the model to matter. */
+/* A tensor whose values are about `mean`, and large enough for every part of the model to matter.
+ */
 static void add_random(little_model *little, random_numbers *random, int layer, const char *name,
                        size_t n_rows, size_t n_columns, float mean)
 {
@@ -28,8 +29,8 @@ static void add_random(little_model *little, random_numbers *random, int layer, 
   for (size_t i = 0; i < n; i++)
     values[i] = mean + 0.3f * (float)random_normal(random);
   built_tensor *tensor = &little->tensors[little->n_tensors++];
-  *tensor = (built_tensor){
-      .name = full_name, .dtype = "F32", .data = values, .size = n * sizeof *values};
+  *tensor =
+      (built_tensor){.name = full_name, .dtype = "F32", .data = values, .size = n * sizeof *values};
   if (n_rows > 0)
     tensor->shape[tensor->rank++] = n_rows;
   tensor->shape[tensor->rank++] = n_columns;
@@ -57,7 +58,8 @@ little_model *little_new(void)
   little_model *little = calloc(1, sizeof *little);
   assert_non_null(little);
   snprintf(little->config, sizeof little->config,
-           "{\"model_type\":\"gpt2\",\"vocab_size\":%d,\"n_positions\":%d,\"n_embd\":%d,\"n_head\":%d,\"n_layer\":%d,"
+           "{\"model_type\":\"gpt2\",\"vocab_size\":%d,\"n_positions\":%d,\"n_embd\":%d,\"n_head\":"
+           "%d,\"n_layer\":%d,"
            "\"n_inner\":%d,\"bos_token_id\":0,\"eos_token_id\":1}",
            LITTLE_VOCAB, LITTLE_CTX, LITTLE_EMBD, LITTLE_HEADS, LITTLE_LAYERS, LITTLE_INNER);
   add_random(little, &random, -1, "wte.weight", LITTLE_VOCAB, LITTLE_EMBD, 0);
@@ -91,7 +93,8 @@ float *little_values(little_model *little, const char *name)
   return NULL;
 }
 
-gpt2_status little_load(little_model *little, const gpt2_load_options *options, gpt2_model **model, gpt2_error *error)
+gpt2_status little_load(little_model *little, const gpt2_load_options *options, gpt2_model **model,
+                        gpt2_error *error)
 {
   size_t size;
   little->files = realloc(little->files, (little->n_files + 1) * sizeof *little->files);

@@ -1,4 +1,5 @@
-/* little_model.h - a little GPT-2 with random weights, in memory, whose weights a test may change before it is loaded. */
+/* little_model.h - a little GPT-2 with random weights, in memory, whose weights a test may change
+ * before it is loaded. */
 #ifndef TESTS_SUPPORT_LITTLE_MODEL_H
 #define TESTS_SUPPORT_LITTLE_MODEL_H
 
@@ -33,7 +34,8 @@ void little_free(little_model *little);
 float *little_values(little_model *little, const char *name);
 
 /* Loads it as it is now. */
-gpt2_status little_load(little_model *little, const gpt2_load_options *options, gpt2_model **model, gpt2_error *error);
+gpt2_status little_load(little_model *little, const gpt2_load_options *options, gpt2_model **model,
+                        gpt2_error *error);
 
 /* Makes such a model, or a context on it, that must open. The context alone keeps the model. */
 gpt2_model *little_open(little_model *little);

@@ -41,7 +41,8 @@ built_tensor *small_find(small_model *small, const char *name);
 void small_remove(small_model *small, built_tensor *tensor);
 void small_rename(small_model *small, built_tensor *tensor, const char *name);
 
-/* Puts one more of zeros at that place in the file (small->n: the end), n_columns 0 for a vector. */
+/* Puts one more, of zeros, at that place in the file (small->n: the end); n_columns is 0 for a
+ * vector. */
 built_tensor *small_insert(small_model *small, size_t place, const char *name, const char *dtype,
                            uint64_t n_rows, uint64_t n_columns);
 

@@ -17,8 +17,8 @@ typedef struct strict_memory {
 } strict_memory;
 
 /* Hooks that use `memory`, which must outlive them. What they grant is aligned as asked and no
- * better, is full of rubbish, and ends where it should; what they did not grant, or did already take
- * back, fails the test. One thread at a time. */
+ * better, is full of rubbish, and ends where it should; what they did not grant, or have taken back
+ * already, fails the test. One thread at a time. */
 gpt2_allocator strict_hooks(strict_memory *memory);
 
 /* From here on calls of malloc, calloc, realloc and posix_memalign by the library or the test are

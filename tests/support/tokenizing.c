@@ -1,15 +1,16 @@
 /* tokenizing.c - tokenizers for tests. */
 #include "support/tokenizing.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
-
 #include "support/expect.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+
+#include <cmocka.h>
 
 static gpt2_allocator memory_of_malloc(void)
 {

@@ -33,13 +33,15 @@ void expect_tokens(const tokenizer *t, const char *text, size_t size, uint32_t f
 /* 64-bit FNV-1a of the ids as little-endian 32-bit numbers. */
 uint64_t hash_tokens(token_list tokens);
 
-/* Calls `check` with each line of a file of JSON objects, one a line (the first, which tells what they
- * were made with, is left out), and fails the test unless there are at least `least`. `check` must not keep it. */
+/* Calls `check` with each line of a file of JSON objects, one a line (the first, which tells
+ * what they were made with, is left out), and fails the test unless there are at least `least`.
+ * `check` must not keep it. */
 void for_each_line(const char *name, size_t least, void (*check)(const json_t *line, void *user),
                    void *user);
 
-/* Compares the tokens of every text of fixtures/tokenizer/sets/NAME.jsonl (at least `least`) with those
- * of the tokenizer beside it; the number of texts for which GPT2_ENCODE_SPECIAL makes a difference. */
+/* Compares the tokens of every text of fixtures/tokenizer/sets/NAME.jsonl (at least `least`)
+ * with those of the tokenizer beside it; the number of texts for which GPT2_ENCODE_SPECIAL makes
+ * a difference. */
 size_t check_tokenizer_set(const char *name, size_t least);
 
 #endif
