@@ -194,8 +194,8 @@ typedef struct gpt2_load_options {
  * Files are mapped, not read: loading is quick, the weights stay shared with the page cache where
  * their type and alignment serve, and pages are read when first used. A folder without a usable
  * tokenizer loads all the same: gpt2_info and the log say why, and what needs text answers
- * GPT2_ERR_NO_TOKENIZER. Errors: IO, NOT_FOUND, FORMAT, UNSUPPORTED, LIMIT, MEMORY; the message
- * names file and key or tensor. Any thread. The model has one reference, to be dropped by
+ * GPT2_ERR_NO_TOKENIZER. Errors: ARGUMENT, IO, NOT_FOUND, FORMAT, UNSUPPORTED, LIMIT, MEMORY; the
+ * message names file and key or tensor. Any thread. The model has one reference, to be dropped by
  * gpt2_model_free. Since: 0.1 */
 GPT2_API gpt2_status gpt2_load(const char *path, const gpt2_load_options *options,
                                gpt2_model **model, gpt2_error *error);
