@@ -61,7 +61,7 @@ static void products_are_passed_on_with_their_strides_and_factors(void **state)
 
 #ifdef FAKE_BLAS_UNKNOWN
 
-static void a_library_that_is_not_openblas_gets_whole_products_from_the_calling_thread(void **state)
+static void one_that_is_not_openblas_gets_whole_products_from_one_thread(void **state)
 {
   (void)state;
   new_fake_blas(0);
@@ -87,11 +87,6 @@ static void it_is_described_as_unknown(void **state)
 
 #else
 
-static void nap(long milliseconds)
-{
-  nanosleep(&(struct timespec){.tv_nsec = milliseconds * 1000000}, NULL);
-}
-
 /* One product of 1 by 1, by blas.c. */
 static float multiply(float a, float b)
 {
@@ -109,18 +104,9 @@ static void *multiply_between(void *data)
   return NULL;
 }
 
-/* Waits until n calls are inside. */
-static void await_inside(int n)
-{
-  for (int i = 0; i < 10000 && fake.n_inside < n; i++)
-    nap(1);
-  assert_int_equal(fake.n_inside, n);
-}
-
 /* ---- OpenBLAS on OpenMP, and serial ---- */
 
-static void
-one_on_openmp_gets_whole_products_from_the_calling_thread_and_keeps_its_count(void **state)
+static void one_on_openmp_gets_whole_products_and_keeps_its_count(void **state)
 {
   (void)state;
   new_fake_blas(FAKE_OPENMP);
@@ -144,7 +130,7 @@ static void a_serial_one_is_called_by_one_thread_of_the_process_at_a_time(void *
   for (int i = 0; i < N; i++)
     assert_int_equal(pthread_create(&threads[i], NULL, multiply_between, NULL), 0);
   await_inside(1);
-  nap(50);
+  usleep(50000);
   fake.held = false;
   for (int i = 0; i < N; i++)
     pthread_join(threads[i], NULL);
@@ -260,7 +246,7 @@ static void at_most_64_threads_are_inside_and_all_others_get_their_turn(void **s
   for (int i = 0; i < N; i++)
     assert_int_equal(pthread_create(&threads[i], &small, multiply_between, NULL), 0);
   await_inside(64);
-  nap(50);
+  usleep(50000);
   assert_int_equal(fake.n_inside, 64);
   fake.held = false;
   for (int i = 0; i < N; i++)
@@ -272,93 +258,25 @@ static void at_most_64_threads_are_inside_and_all_others_get_their_turn(void **s
   pthread_attr_destroy(&small);
 }
 
-/* ---- fork ---- */
-
-#if !defined(__SANITIZE_THREAD__)
-/* Forks; the child must be able to multiply, and find the count put back. Its status: 0 for that,
- * and the number of those who were inside when it was forked. */
-static int fork_and_multiply(void)
-{
-  pid_t child = fork();
-  assert_true(child >= 0);
-  if (child == 0) {
-    alarm(20);
-    int n_inside = fake.n_inside;
-    fake.held = false;
-    blas_enter();
-    bool right = multiply(2, 3) == 7;
-    blas_leave();
-    _exit(right && fake.n_threads == 4 ? n_inside : 100);
-  }
-  int status = -1;
-  assert_int_equal(waitpid(child, &status, 0), child);
-  return status == 0 ? 0 : WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-}
-
-static void *let_go_soon(void *data)
-{
-  (void)data;
-  nap(100);
-  fake.held = false;
-  return NULL;
-}
-
-static void check_fork_while_inside(int parallel, bool leaves)
-{
-  pthread_t other, releaser;
-  new_fake_blas(parallel);
-  fake.held = true;
-  assert_int_equal(pthread_create(&other, NULL, multiply_between, NULL), 0);
-  await_inside(1);
-  if (leaves)
-    assert_int_equal(pthread_create(&releaser, NULL, let_go_soon, NULL), 0);
-  assert_int_equal(fork_and_multiply(), leaves ? 0 : 1);
-  if (leaves)
-    pthread_join(releaser, NULL);
-  fake.held = false;
-  pthread_join(other, NULL);
-  assert_int_equal(multiply(2, 3), 7);
-  assert_int_equal(fake.n_threads, 4);
-}
-
-static void a_fork_waits_until_nobody_is_inside(void **state)
-{
-  (void)state;
-  check_fork_while_inside(FAKE_PTHREADS, true);
-  check_fork_while_inside(FAKE_SERIAL, true);
-}
-
-static void but_not_for_one_who_never_leaves_and_its_child_can_multiply_all_the_same(void **state)
-{
-  (void)state;
-  check_fork_while_inside(FAKE_PTHREADS, false);
-  check_fork_while_inside(FAKE_SERIAL, false);
-}
-#endif
-
 #endif
 
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-    cmocka_unit_test(products_are_passed_on_with_their_strides_and_factors),
+      cmocka_unit_test(products_are_passed_on_with_their_strides_and_factors),
 #ifdef FAKE_BLAS_UNKNOWN
-    cmocka_unit_test(a_library_that_is_not_openblas_gets_whole_products_from_the_calling_thread),
-    cmocka_unit_test(it_is_described_as_unknown),
+      cmocka_unit_test(one_that_is_not_openblas_gets_whole_products_from_one_thread),
+      cmocka_unit_test(it_is_described_as_unknown),
 #else
-    cmocka_unit_test(one_on_openmp_gets_whole_products_from_the_calling_thread_and_keeps_its_count),
-    cmocka_unit_test(a_serial_one_is_called_by_one_thread_of_the_process_at_a_time),
-    cmocka_unit_test(each_kind_is_described),
-    cmocka_unit_test(names_of_any_length_are_cut_to_what_fits),
-    cmocka_unit_test(one_with_threads_gets_tiles_and_has_one_thread_meanwhile),
-    cmocka_unit_test(the_last_of_several_users_puts_the_count_back),
-    cmocka_unit_test(a_count_that_the_host_sets_meanwhile_stays),
-    cmocka_unit_test(a_count_that_is_one_already_is_never_touched),
-    cmocka_unit_test(at_most_64_threads_are_inside_and_all_others_get_their_turn),
-#if !defined(__SANITIZE_THREAD__)
-    cmocka_unit_test(a_fork_waits_until_nobody_is_inside),
-    cmocka_unit_test(but_not_for_one_who_never_leaves_and_its_child_can_multiply_all_the_same),
-#endif
+      cmocka_unit_test(one_on_openmp_gets_whole_products_and_keeps_its_count),
+      cmocka_unit_test(a_serial_one_is_called_by_one_thread_of_the_process_at_a_time),
+      cmocka_unit_test(each_kind_is_described),
+      cmocka_unit_test(names_of_any_length_are_cut_to_what_fits),
+      cmocka_unit_test(one_with_threads_gets_tiles_and_has_one_thread_meanwhile),
+      cmocka_unit_test(the_last_of_several_users_puts_the_count_back),
+      cmocka_unit_test(a_count_that_the_host_sets_meanwhile_stays),
+      cmocka_unit_test(a_count_that_is_one_already_is_never_touched),
+      cmocka_unit_test(at_most_64_threads_are_inside_and_all_others_get_their_turn),
 #endif
   };
   alarm(HANG_SECONDS);

@@ -5,7 +5,13 @@
 
 #include <cblas.h>
 #include <sched.h>
+#include <setjmp.h>
+#include <stdarg.h>
 #include <stddef.h>
+#include <stdint.h>
+#include <time.h>
+
+#include <cmocka.h>
 
 fake_blas fake;
 
@@ -60,6 +66,8 @@ static void note_call(int n_columns)
   raise_to(&fake.most_columns, n_columns);
   while (fake.held)
     sched_yield();
+  if (fake.slow)
+    nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
 }
 
 void cblas_sgemm(CBLAS_LAYOUT layout, CBLAS_TRANSPOSE transpose_a, CBLAS_TRANSPOSE transpose_b,
@@ -76,4 +84,11 @@ void cblas_sgemm(CBLAS_LAYOUT layout, CBLAS_TRANSPOSE transpose_a, CBLAS_TRANSPO
       c[i * ldc + j] = alpha * sum + (beta == 0 ? 0 : beta * c[i * ldc + j]);
     }
   fake.n_inside--;
+}
+
+void await_inside(int n)
+{
+  for (int i = 0; i < 10000 && fake.n_inside < n; i++)
+    nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+  assert_true(fake.n_inside >= n);
 }

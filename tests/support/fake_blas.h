@@ -22,6 +22,7 @@ typedef struct fake_blas {
   _Atomic int most_threads; /* the greatest thread count that a call met */
   _Atomic int most_columns; /* the widest product */
   _Atomic bool held;        /* calls do not return until this is false */
+  _Atomic bool slow;        /* calls take a millisecond */
   _Atomic pthread_t caller; /* of the last call */
 } fake_blas;
 
@@ -29,5 +30,8 @@ extern fake_blas fake;
 
 /* A library of that kind, not called yet, with a count of four threads. */
 void new_fake_blas(int parallel);
+
+/* Waits until n calls, or more, are inside; fails the test if they do not come. */
+void await_inside(int n);
 
 #endif
