@@ -318,9 +318,10 @@ GPT2_API gpt2_status gpt2_encode(const gpt2_model *model, const char *text, size
                                  size_t *n_tokens, gpt2_error *error);
 
 /* The bytes of `n_tokens` tokens, one after another; no NUL is added. Encoded text decodes to the
- * same bytes, UTF-8 or not. An id within the model's n_vocab but without text decodes to nothing;
- * one outside both is GPT2_ERR_ARGUMENT. Errors: ARGUMENT, NO_TOKENIZER, BUFFER_TOO_SMALL (size
- * set). Any thread. Since: 0.1 */
+ * same bytes, UTF-8 or not, unless the tokenizer's own files change it (add_prefix_space, an
+ * added token that takes the spaces beside it, an unknown token). An id within the model's
+ * n_vocab but without text decodes to nothing; one outside both is GPT2_ERR_ARGUMENT. Errors:
+ * ARGUMENT, NO_TOKENIZER, BUFFER_TOO_SMALL (size set). Any thread. Since: 0.1 */
 GPT2_API gpt2_status gpt2_decode(const gpt2_model *model, const gpt2_token *tokens, size_t n_tokens,
                                  char *text, size_t capacity, size_t *size, gpt2_error *error);
 

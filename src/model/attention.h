@@ -4,7 +4,7 @@
 
 #include "model/forward.h"
 
-/* Bytes of scratch memory that one worker needs. */
+/* Floats of scratch memory that one worker needs. */
 size_t attention_scratch_floats(const gpt2_model *model);
 
 /* Cuts the segments of a pass into query tiles; the same for every layer. */
