@@ -139,7 +139,7 @@ typedef struct gpt2_build {
   int32_t n_cpus;   /* physical cores the process may run on; default of n_threads */
   char version[16]; /* as gpt2_version() */
   char compiler[64];
-  char instruction_sets[64]; /* in use by our kernels: "scalar", later "avx2", ... */
+  char instruction_sets[64]; /* in use by our kernels: "scalar", "avx2", "avx512+vnni+bf16" */
   char blas[64];             /* "OpenBLAS 0.3.21", or "cblas" for any other library */
   char blas_core[32];        /* the kernels OpenBLAS chose, such as "SkylakeX"; or empty */
   char blas_threading[16];   /* "serial", "pthreads", "openmp", or "unknown" */
@@ -176,7 +176,34 @@ typedef void (*gpt2_log_callback)(int32_t level, const char *message, void *user
 enum {
   /* Read files into memory instead of mapping them: slower and larger, but nothing that happens to
    * the files afterwards can matter. */
-  GPT2_LOAD_COPY = 1 << 0
+  GPT2_LOAD_COPY = 1 << 0,
+  /* Have every page of the weights in memory when the load returns, so that the first token does
+   * not wait for any. */
+  GPT2_LOAD_PREFAULT = 1 << 1,
+  /* Ask the system for huge pages: for weights in memory of our own, and for mapped ones where the
+   * system can. Fewer page table walks; the kernel may take memory in steps of 2 MB. */
+  GPT2_LOAD_HUGE_PAGES = 1 << 2
+};
+
+/* Element types of weights, and of the KV cache. */
+enum {
+  GPT2_TYPE_DEFAULT = 0, /* weights: as they are stored; KV cache: f32 */
+  GPT2_TYPE_F32 = 1,
+  GPT2_TYPE_F16 = 2,  /* IEEE 754 binary16 */
+  GPT2_TYPE_BF16 = 3, /* the upper half of an f32 */
+  GPT2_TYPE_Q8_0 = 4, /* blocks of 32 int8 with an f16 scale, as in GGUF: 8.5 bits a weight */
+  GPT2_TYPE_Q4_0 = 5  /* blocks of 32 int4 with an f16 scale, as in GGUF: 4.5 bits a weight */
+};
+
+/* How weights and activations are multiplied. Exact: activations are f32, logits within 1e-5 of
+ * their range of what float64 arithmetic gives on the weights as they are kept. Fast: activations
+ * are rounded once a product - with q8_0 and q4_0 to int8, by row and block of 32; with bf16 to
+ * bf16 - where the processor then multiplies faster; f32 and f16 weights are multiplied exactly
+ * all the same. */
+enum {
+  GPT2_COMPUTE_DEFAULT = 0, /* fast for q8_0 and q4_0, else exact */
+  GPT2_COMPUTE_EXACT = 1,
+  GPT2_COMPUTE_FAST = 2
 };
 
 typedef struct gpt2_load_options {
@@ -185,6 +212,12 @@ typedef struct gpt2_load_options {
   const gpt2_allocator *allocator; /* NULL: malloc. Copied; `user` outlives the last handle */
   gpt2_log_callback log;           /* NULL: silent */
   void *log_user;
+  int32_t weights;   /* GPT2_TYPE_...: what the matrices are kept in. Norms and biases are f32; with
+                        q4_0 the unembedding is kept in q8_0, as its errors go straight to the
+                        logits (gpt2_info says which types are in use) */
+  int32_t compute;   /* GPT2_COMPUTE_... */
+  int32_t n_threads; /* that convert weights during the load; 0: one a physical core */
+  int32_t reserved;
 } gpt2_load_options;
 
 /* Opens the model at `path`: a Hugging Face folder (config.json, model.safetensors or its shards,
@@ -282,13 +315,15 @@ typedef struct gpt2_info {
   uint64_t weights_size;   /* bytes of weights read for one token, as they are kept */
   uint64_t mapped_size;    /* bytes of them that stay in the mapped file (or borrowed memory) */
   uint64_t allocated_size; /* bytes of them in memory of our own */
-  uint64_t kv_token_size;  /* bytes of KV cache for one token */
+  uint64_t kv_token_size;  /* bytes of KV cache for one token, in f32; f16 takes half */
   char format[32];         /* "safetensors" */
   char stored_type[32];    /* element types in the file, most bytes first: "F16", "F32+F16" */
   char weights_type[32];   /* as they are kept: "f32" */
   char unembedding_type[32];
   char tokenizer[32];          /* "tokenizer.json", "vocab.json + merges.txt", or "none" */
   char tokenizer_message[256]; /* why there is none */
+  int32_t compute;             /* GPT2_COMPUTE_EXACT or GPT2_COMPUTE_FAST */
+  int32_t reserved;            /* 0 */
 } gpt2_info;
 
 /* Fills `info`. Needs no context. Any thread. Since: 0.1 */
@@ -396,6 +431,9 @@ typedef struct gpt2_context_options {
   void *parallel_for_user;
   gpt2_abort_callback abort_callback;
   void *abort_user;
+  int32_t kv_type; /* of keys and values: GPT2_TYPE_F32 (also 0), or GPT2_TYPE_F16: half the memory,
+                      logits within 1e-3 of their range of those with f32 */
+  int32_t reserved;
 } gpt2_context_options;
 
 /* Makes a context on `model`, which it keeps alive. Its memory grows with use: 16 tokens of cache

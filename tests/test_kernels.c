@@ -49,9 +49,9 @@ static void multiply(const kernels *kernel, const few_rows *p, size_t row, size_
 {
   const float *x = p->x + row * p->x_stride;
   if (p->out_in)
-    kernel->product_out_in(x, p->x_stride, n_rows, p->w, p->n_in, p->n_out, y, p->y_stride);
+    kernel->product_out_in[ELEMENT_F32](x, p->x_stride, n_rows, p->w, p->n_in, p->n_out, y, p->y_stride);
   else
-    kernel->product_in_out(x, p->x_stride, n_rows, p->w, p->w_stride, p->n_in, p->n_out, y,
+    kernel->product_in_out[ELEMENT_F32](x, p->x_stride, n_rows, p->w, p->w_stride, p->n_in, p->n_out, y,
                            p->y_stride);
 }
 
@@ -181,7 +181,7 @@ static void check_scores(const kernel_trial *trial)
   const float *k = trial_array(trial, ARRAY_W, n * d_head, trial->kind);
   float *scores = trial_array(trial, ARRAY_Y, n, NORMAL);
   const float scale = 0.125f;
-  trial->kernel->scores(q, k, n, d_head, scale, scores);
+  trial->kernel->scores[ELEMENT_F32](q, k, n, d_head, scale, scores);
   for (size_t t = 0; t < n; t++) {
     exact_sum expected = exact_dot(0, q, 1, k + t * d_head, 1, d_head);
     expected.value *= (double)scale;
@@ -203,7 +203,7 @@ static void check_weighted_sum(const kernel_trial *trial)
   const float *weights = trial_array(trial, ARRAY_X, n, any_kind());
   const float *v = trial_array(trial, ARRAY_W, n * d_head, trial->kind);
   float *out = trial_array(trial, ARRAY_Y, d_head, any_kind()), *before = copy_floats(out, d_head);
-  trial->kernel->weighted_sum(weights, v, n, d_head, out);
+  trial->kernel->weighted_sum[ELEMENT_F32](weights, v, n, d_head, out);
   for (size_t i = 0; i < d_head; i++) {
     exact_sum expected = exact_dot((double)before[i], weights, 1, v + i, d_head, n);
     check_sum(trial, "weighted_sum", i, (double)out[i], &expected, weighted_sum_tolerance(n));
@@ -325,10 +325,10 @@ static void check_scalar_bits(const kernel_trial *trial)
   trial->kernel->layer_norm(x, w, w, 1e-5f, trial->n, y);
   scalar.layer_norm(x, w, w, 1e-5f, trial->n, expected);
   check_same_bits(trial, "layer_norm", y, expected, trial->n);
-  trial->kernel->scores(x, w, 1, trial->n, 0.5f, y);
-  scalar.scores(x, w, 1, trial->n, 0.5f, expected);
-  trial->kernel->weighted_sum(x, w, 1, trial->n, y);
-  scalar.weighted_sum(x, w, 1, trial->n, expected);
+  trial->kernel->scores[ELEMENT_F32](x, w, 1, trial->n, 0.5f, y);
+  scalar.scores[ELEMENT_F32](x, w, 1, trial->n, 0.5f, expected);
+  trial->kernel->weighted_sum[ELEMENT_F32](x, w, 1, trial->n, y);
+  scalar.weighted_sum[ELEMENT_F32](x, w, 1, trial->n, expected);
   check_same_bits(trial, "scores and weighted_sum", y, expected, trial->n);
   free(expected);
 }

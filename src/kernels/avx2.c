@@ -1,7 +1,15 @@
 /* avx2.c - the kernels for processors with AVX2, FMA and F16C: 8 floats to a register.
  *
- * The scalar source, compiled for them. */
-#define KERNELS_FILL kernels_avx2
-#define KERNELS_NAME "avx2"
+ * What the compiler makes vectors of is the scalar source, compiled for them. */
+#define KERNELS_FILL       avx2_blocks
+#define KERNELS_NAME       "avx2"
+#define KERNELS_FILL_TYPES avx2_types
 
 #include "kernels/scalar.c"
+#include "kernels/scalar_types.c"
+
+void kernels_avx2(kernels *table)
+{
+  avx2_blocks(table);
+  avx2_types(table);
+}

@@ -1,7 +1,15 @@
 /* avx512.c - the kernels for processors with AVX-512 F, BW, VL and DQ: 16 floats to a register.
  *
- * The scalar source, compiled for them. */
-#define KERNELS_FILL kernels_avx512
-#define KERNELS_NAME "avx512"
+ * What the compiler makes vectors of is the scalar source, compiled for them. */
+#define KERNELS_FILL       avx512_blocks
+#define KERNELS_NAME       "avx512"
+#define KERNELS_FILL_TYPES avx512_types
 
 #include "kernels/scalar.c"
+#include "kernels/scalar_types.c"
+
+void kernels_avx512(kernels *table)
+{
+  avx512_blocks(table);
+  avx512_types(table);
+}

@@ -1,25 +1,86 @@
 /* kernels.h - arithmetic on plain arrays, as a table of functions.
  *
- * The scalar kernels (scalar.c) are the specification and fill the table first; instruction sets
- * override entries that they do better, within the tolerance that tests/test_kernels.c names. A
- * kernel allocates nothing, knows no model, and gives the same bits for a row whatever rows stand
- * beside it. Vectors need no alignment. */
+ * The scalar kernels (scalar.c, scalar_products.c) are the specification and fill the table first;
+ * instruction sets override entries that they do better, within the tolerance that
+ * tests/test_kernels.c names. A kernel allocates nothing, knows no model, and gives the same bits
+ * for a row whatever rows stand beside it. Vectors need no alignment. */
 #ifndef KERNELS_KERNELS_H
 #define KERNELS_KERNELS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include "kernels/types.h"
+
+/* Products with weights as they are stored: y[r] += x[r] . w for every row r. x (n_rows, n_in) and
+ * y (n_rows, n_out) have a stride from row to row, in elements. */
+
+/* w (n_in, n_out) with a stride in elements. The sum starts from y, in the order of the inputs. */
+typedef void (*product_in_out)(const float *x, size_t x_stride, size_t n_rows, const void *w,
+                               size_t w_stride, size_t n_in, size_t n_out, float *y,
+                               size_t y_stride);
+
+/* w (n_out, n_in) contiguous. The sum starts from 0; then y is added. */
+typedef void (*product_out_in)(const float *x, size_t x_stride, size_t n_rows, const void *w,
+                               size_t n_in, size_t n_out, float *y, size_t y_stride);
+
+/* Rows rounded to int8, for products with packed weights: x = q * scale for each block of 32
+ * inputs. The last block is filled up with zeros. */
+typedef struct quantized_rows {
+  const int8_t *q;    /* (n_rows, n_blocks * 32) -127 to 127 */
+  const float *scale; /* (n_rows, n_blocks) */
+  const int32_t *sum; /* (n_rows, n_blocks) of the block's q */
+  size_t n_blocks;
+} quantized_rows;
+
+/* y[r] += x[r] . w for the first n_out columns of packed weights (packed.h); y (n_rows, n_out) with
+ * a stride. The sum of a block is an exact integer; blocks are added in their order, starting from
+ * 0; then y is added. */
+typedef void (*product_packed)(const quantized_rows *x, size_t n_rows, const void *groups,
+                               size_t n_out, float *y, size_t y_stride);
+
+/* Products of rows rounded to bf16 with bf16 weights, for any number of rows. */
+typedef struct bf16_products {
+  /* Pairs inputs: panel (n_in / 2 rounded up, n_out, 2), a missing last input being 0, of w (n_in,
+   * n_out) with a stride. */
+  void (*pair)(const uint16_t *w, size_t w_stride, size_t n_in, size_t n_out, uint16_t *panel);
+
+  /* y[r] += x[r] . panel; x (n_rows, n_in) with a stride and, where n_in is odd, a 0 behind each
+   * row. */
+  void (*paired)(const uint16_t *x, size_t x_stride, size_t n_rows, const uint16_t *panel,
+                 size_t n_in, size_t n_out, float *y, size_t y_stride);
+
+  /* The same with w (n_out, n_in) contiguous. */
+  void (*out_in)(const uint16_t *x, size_t x_stride, size_t n_rows, const uint16_t *w, size_t n_in,
+                 size_t n_out, float *y, size_t y_stride);
+} bf16_products;
 
 typedef struct kernels {
   const char *name; /* the instruction sets in use: "scalar" */
 
-  /* ---- Products of a few rows with f32 weights: y[r] += x[r] . w ---- x (n_rows, n_in) with
-   * x_stride floats from row to row, y (n_rows, n_out) with y_stride; w (n_in, n_out) with
-   * w_stride, or (n_out, n_in) contiguous. */
-  void (*product_in_out)(const float *x, size_t x_stride, size_t n_rows, const float *w,
-                         size_t w_stride, size_t n_in, size_t n_out, float *y, size_t y_stride);
-  void (*product_out_in)(const float *x, size_t x_stride, size_t n_rows, const float *w,
-                         size_t n_in, size_t n_out, float *y, size_t y_stride);
+  /* ---- Products ---- */
+
+  product_in_out product_in_out[N_STORED_TYPES]; /* by element type: f32, f16, bf16 */
+  product_out_in product_out_in[N_STORED_TYPES];
+  product_packed product_packed[N_ELEMENT_TYPES]; /* q8_0 and q4_0; NULL for the others */
+  const bf16_products *bf16;                      /* NULL: no faster than f32 on this processor */
+
+  /* ---- Element types ---- */
+
+  /* Widens n elements to f32, and rounds to nearest even. Neither needs alignment. */
+  void (*to_f32[N_STORED_TYPES])(float *to, const void *from, size_t n);
+  void (*from_f32[N_STORED_TYPES])(void *to, const float *from, size_t n);
+
+  /* Rounds a row to int8 by blocks of 32: scale = greatest magnitude / 127. q (n rounded up to
+   * whole blocks), scale and sum (as many as blocks). A block that holds what is no finite number
+   * gets the scale NaN. */
+  void (*quantize_row)(const float *x, size_t n, int8_t *q, float *scale, int32_t *sum);
+
+  /* Packs 32 inputs of 16 columns, w (32, 16) contiguous, as block `block` of a group (packed.h),
+   * and unpacks them again: by type, q8_0 and q4_0. */
+  void (*pack_block[N_ELEMENT_TYPES])(const float *w, void *group, size_t n_blocks, size_t block);
+  void (*unpack_block[N_ELEMENT_TYPES])(const void *group, size_t n_blocks, size_t block, float *w);
 
   /* ---- The pieces of a block ---- */
 
@@ -30,14 +91,15 @@ typedef struct kernels {
   /* The MLP's activation, in place: by GPT2_ACTIVATION_... */
   void (*activation[3])(float *x, size_t n);
 
-  /* ---- Attention of one query over a run of keys ---- */
+  /* ---- Attention of one query over a run of keys, which are f32 or f16 ---- */
 
   /* scores[t] = q . k[t] * scale; q (d_head), k (n, d_head), scores (n). */
-  void (*scores)(const float *q, const float *k, size_t n, size_t d_head, float scale,
-                 float *scores);
+  void (*scores[N_STORED_TYPES])(const float *q, const void *k, size_t n, size_t d_head,
+                                 float scale, float *scores);
 
   /* out += weights[t] * v[t] over t; weights (n), v (n, d_head), out (d_head). */
-  void (*weighted_sum)(const float *weights, const float *v, size_t n, size_t d_head, float *out);
+  void (*weighted_sum[N_STORED_TYPES])(const float *weights, const void *v, size_t n, size_t d_head,
+                                       float *out);
 
   /* ---- Softmax in pieces, and what reads logits ---- */
 
@@ -54,6 +116,12 @@ typedef struct kernels {
   /* How many of n are greater than the threshold. */
   size_t (*count_greater)(const float *x, float threshold, size_t n);
 
+  /* The indices of those of n <= INT32_MAX that are greater than the threshold, in their order; at
+   * most `capacity` of them. Returns how many it wrote; *end is where it stopped: n, or the first
+   * that was not looked at because `out` was full. */
+  size_t (*find_greater)(const float *x, float threshold, size_t n, int32_t *out, size_t capacity,
+                         size_t *end);
+
   /* ---- Plain vectors ---- */
 
   void (*add)(float *y, const float *x, size_t n); /* y += x */
@@ -66,9 +134,16 @@ const kernels *kernels_in_use(void);
 /* The table for a processor that can do no more than these CPU_... bits (base/cpu.h). */
 void kernels_for(uint32_t features, kernels *filled);
 
-/* Fill a table, or override entries of it. */
+/* Fill a table: the specification, in three files. */
 void kernels_scalar(kernels *table);
+void kernels_scalar_blocks(kernels *table);
+void kernels_scalar_types(kernels *table);
+void kernels_scalar_products(kernels *table);
+
+/* Override entries of it. */
 void kernels_avx2(kernels *table);
 void kernels_avx512(kernels *table);
+void kernels_avx512_vnni(kernels *table);
+void kernels_avx512_bf16(kernels *table);
 
 #endif

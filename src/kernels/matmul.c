@@ -55,11 +55,11 @@ static void multiply_by_kernel(const tiling *t, size_t n_rows, size_t column, si
   const float *w = weight_at(weight, column, &stride);
   float *y = y_at(work, 0, column);
   if (weight->layout == LAYOUT_IN_OUT)
-    t->kernel->product_in_out(work->x, weight->n_in, n_rows, w, stride, weight->n_in, n_columns, y,
-                              weight->n_out);
+    t->kernel->product_in_out[weight->type](work->x, weight->n_in, n_rows, w, stride, weight->n_in,
+                                            n_columns, y, weight->n_out);
   else
-    t->kernel->product_out_in(work->x, weight->n_in, n_rows, w, weight->n_in, n_columns, y,
-                              weight->n_out);
+    t->kernel->product_out_in[weight->type](work->x, weight->n_in, n_rows, w, weight->n_in,
+                                            n_columns, y, weight->n_out);
 }
 
 static void multiply_by_blas(const tiling *t, size_t row, size_t n_rows, size_t column,

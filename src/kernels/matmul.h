@@ -10,13 +10,19 @@
 #include "kernels/kernels.h"
 #include "kernels/types.h"
 
-typedef enum layout { LAYOUT_IN_OUT, LAYOUT_OUT_IN } layout;
+typedef enum layout {
+  LAYOUT_IN_OUT, /* (n_in, n_out) contiguous, of a stored type */
+  LAYOUT_OUT_IN, /* (n_out, n_in) contiguous, of a stored type */
+  LAYOUT_PACKED  /* groups of columns, of a block type (packed.h) */
+} layout;
 
 typedef struct matrix {
-  const void *data; /* (n_in, n_out) or (n_out, n_in), contiguous */
+  const void *data;
   element_type type;
   layout layout;
   size_t n_in, n_out;
+  bool fast; /* rows are rounded before they are multiplied: for block types to int8, for bf16 to
+                bf16. It has no meaning for f32 and f16 */
 } matrix;
 
 /* Up to so many rows go to the row kernels, and are then equal to the bit in any company. */

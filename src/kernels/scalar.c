@@ -1,4 +1,5 @@
-/* scalar.c - the kernels as plain C: what every instruction set must agree with.
+/* scalar.c - the pieces of a block, attention and softmax as plain C: what every instruction set
+ * must agree with.
  *
  * Sums run in LANES interleaved partial sums, added pairwise at the end: so the compiler can keep
  * them in vector registers without changing a bit, and rounding errors grow with n / LANES instead
@@ -31,48 +32,6 @@ static float dot(const float *a, const float *b, size_t n)
   for (int l = 0; i + l < n; l++)
     lane[l] += a[i + l] * b[i + l];
   return sum_of_lanes(lane);
-}
-
-/* ---- Products of a few rows ---- */
-
-/* y += x[0] w[0] + ... + x[7] w[7], over n columns: eight rows of w at once, so that y is loaded
- * and stored once for eight products. The order of additions is a tree: it is also what keeps the
- * rounding error small. */
-static void add_eight(const float *restrict x, const float *restrict w, size_t w_stride, size_t n,
-                      float *restrict y)
-{
-  const float *w0 = w, *w1 = w0 + w_stride, *w2 = w1 + w_stride, *w3 = w2 + w_stride;
-  const float *w4 = w3 + w_stride, *w5 = w4 + w_stride, *w6 = w5 + w_stride, *w7 = w6 + w_stride;
-  for (size_t j = 0; j < n; j++)
-    y[j] += ((x[0] * w0[j] + x[1] * w1[j]) + (x[2] * w2[j] + x[3] * w3[j])) +
-            ((x[4] * w4[j] + x[5] * w5[j]) + (x[6] * w6[j] + x[7] * w7[j]));
-}
-
-static void add_one(float x, const float *restrict w, size_t n, float *restrict y)
-{
-  for (size_t j = 0; j < n; j++)
-    y[j] += x * w[j];
-}
-
-/* Eight rows of w stay in the first-level cache while every row of x uses them. */
-static void product_in_out(const float *x, size_t x_stride, size_t n_rows, const float *w,
-                           size_t w_stride, size_t n_in, size_t n_out, float *y, size_t y_stride)
-{
-  size_t i = 0;
-  for (; i + 8 <= n_in; i += 8)
-    for (size_t r = 0; r < n_rows; r++)
-      add_eight(x + r * x_stride + i, w + i * w_stride, w_stride, n_out, y + r * y_stride);
-  for (; i < n_in; i++)
-    for (size_t r = 0; r < n_rows; r++)
-      add_one(x[r * x_stride + i], w + i * w_stride, n_out, y + r * y_stride);
-}
-
-static void product_out_in(const float *x, size_t x_stride, size_t n_rows, const float *w,
-                           size_t n_in, size_t n_out, float *y, size_t y_stride)
-{
-  for (size_t j = 0; j < n_out; j++)
-    for (size_t r = 0; r < n_rows; r++)
-      y[r * y_stride + j] += dot(x + r * x_stride, w + j * n_in, n_in);
 }
 
 /* ---- The pieces of a block ---- */
@@ -129,16 +88,46 @@ static void relu(float *x, size_t n)
 
 /* ---- Attention of one query over a run of keys ---- */
 
-static void scores(const float *q, const float *k, size_t n, size_t d_head, float scale, float *out)
+static void scores_f32(const float *q, const void *keys, size_t n, size_t d_head, float scale,
+                       float *out)
 {
+  const float *k = keys;
   for (size_t t = 0; t < n; t++)
     out[t] = dot(q, k + t * d_head, d_head) * scale;
 }
 
-static void weighted_sum(const float *weights, const float *v, size_t n, size_t d_head, float *out)
+static void scores_f16(const float *q, const void *keys, size_t n, size_t d_head, float scale,
+                       float *out)
 {
+  const uint16_t *k = keys;
+  for (size_t t = 0; t < n; t++) {
+    float lane[LANES] = {0};
+    size_t i = 0;
+    for (; i + LANES <= d_head; i += LANES)
+      for (int l = 0; l < LANES; l++)
+        lane[l] += q[i + l] * f16_to_f32(k[t * d_head + i + l]);
+    for (int l = 0; i + l < d_head; l++)
+      lane[l] += q[i + l] * f16_to_f32(k[t * d_head + i + l]);
+    out[t] = sum_of_lanes(lane) * scale;
+  }
+}
+
+static void weighted_sum_f32(const float *weights, const void *values, size_t n, size_t d_head,
+                             float *out)
+{
+  const float *v = values;
   for (size_t t = 0; t < n; t++)
-    add_one(weights[t], v + t * d_head, d_head, out);
+    for (size_t i = 0; i < d_head; i++)
+      out[i] += weights[t] * v[t * d_head + i];
+}
+
+static void weighted_sum_f16(const float *weights, const void *values, size_t n, size_t d_head,
+                             float *out)
+{
+  const uint16_t *v = values;
+  for (size_t t = 0; t < n; t++)
+    for (size_t i = 0; i < d_head; i++)
+      out[i] += weights[t] * f16_to_f32(v[t * d_head + i]);
 }
 
 /* ---- Softmax in pieces, and what reads logits ---- */
@@ -206,6 +195,17 @@ static size_t count_greater(const float *x, float threshold, size_t n)
   return count;
 }
 
+static size_t find_greater(const float *x, float threshold, size_t n, int32_t *out, size_t capacity,
+                           size_t *end)
+{
+  size_t count = 0, i = 0;
+  for (; i < n && count < capacity; i++)
+    if (x[i] > threshold)
+      out[count++] = (int32_t)i;
+  *end = i;
+  return count;
+}
+
 /* ---- Plain vectors ---- */
 
 static void add(float *y, const float *x, size_t n)
@@ -222,27 +222,28 @@ static void scale_by(float *y, float factor, size_t n)
 
 /* What this compilation is called: an instruction set defines both before it includes this file. */
 #ifndef KERNELS_FILL
-#define KERNELS_FILL kernels_scalar
+#define KERNELS_FILL kernels_scalar_blocks
 #define KERNELS_NAME "scalar"
 #endif
 
+void KERNELS_FILL(kernels *table);
+
 void KERNELS_FILL(kernels *table)
 {
-  *table = (kernels){
-      .name = KERNELS_NAME,
-      .product_in_out = product_in_out,
-      .product_out_in = product_out_in,
-      .layer_norm = layer_norm,
-      .activation = {[GPT2_ACTIVATION_GELU_TANH] = gelu_tanh,
-                     [GPT2_ACTIVATION_GELU_ERF] = gelu_erf,
-                     [GPT2_ACTIVATION_RELU] = relu},
-      .scores = scores,
-      .weighted_sum = weighted_sum,
-      .maximum = maximum,
-      .exponentials = exponentials,
-      .exponential_sums = exponential_sums,
-      .count_greater = count_greater,
-      .add = add,
-      .scale = scale_by,
-  };
+  table->name = KERNELS_NAME;
+  table->layer_norm = layer_norm;
+  table->activation[GPT2_ACTIVATION_GELU_TANH] = gelu_tanh;
+  table->activation[GPT2_ACTIVATION_GELU_ERF] = gelu_erf;
+  table->activation[GPT2_ACTIVATION_RELU] = relu;
+  table->scores[ELEMENT_F32] = scores_f32;
+  table->scores[ELEMENT_F16] = scores_f16;
+  table->weighted_sum[ELEMENT_F32] = weighted_sum_f32;
+  table->weighted_sum[ELEMENT_F16] = weighted_sum_f16;
+  table->maximum = maximum;
+  table->exponentials = exponentials;
+  table->exponential_sums = exponential_sums;
+  table->count_greater = count_greater;
+  table->find_greater = find_greater;
+  table->add = add;
+  table->scale = scale_by;
 }

@@ -4,6 +4,14 @@
 #include "base/cpu.h"
 #include "kernels/kernels.h"
 
+void kernels_scalar(kernels *filled)
+{
+  *filled = (kernels){.name = "scalar"};
+  kernels_scalar_blocks(filled);
+  kernels_scalar_types(filled);
+  kernels_scalar_products(filled);
+}
+
 /* Later sets override earlier ones, so they stand from the plainest to the most capable. */
 static const struct {
   uint32_t needs; /* CPU_... bits */

@@ -105,12 +105,12 @@ static void attend_alone(tile_state *s, size_t row, size_t position, size_t end)
   float *out = s->out + row * n_embd;
   for (size_t at = position, run; at < end; at += run) {
     run = run_at(s, at, end, &keys, &values);
-    kernel->scores(q, keys, run, d_head, s->scale, s->scores + (at - position));
+    kernel->scores[ELEMENT_F32](q, keys, run, d_head, s->scale, s->scores + (at - position));
   }
   absorb(s, row, s->scores, end - position);
   for (size_t at = position, run; at < end; at += run) {
     run = run_at(s, at, end, &keys, &values);
-    kernel->weighted_sum(s->scores + (at - position), values, run, d_head, out);
+    kernel->weighted_sum[ELEMENT_F32](s->scores + (at - position), values, run, d_head, out);
   }
 }
 

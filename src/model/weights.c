@@ -152,10 +152,10 @@ static gpt2_status take_weight(gpt2_model *model, tensor *t, const weight_name *
     *(const float **)field = floats;
     break;
   case MATRIX:
-    *(matrix *)field = (matrix){floats, ELEMENT_F32, LAYOUT_IN_OUT, rows, columns};
+    *(matrix *)field = (matrix){floats, ELEMENT_F32, LAYOUT_IN_OUT, rows, columns, false};
     break;
   case ROWS:
-    *(matrix *)field = (matrix){floats, ELEMENT_F32, LAYOUT_OUT_IN, columns, rows};
+    *(matrix *)field = (matrix){floats, ELEMENT_F32, LAYOUT_OUT_IN, columns, rows, false};
     break;
   }
   return GPT2_OK;

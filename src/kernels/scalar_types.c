@@ -1,0 +1,199 @@
+/* scalar_types.c - rows and blocks from one element type to another as plain C.
+ *
+ * Like scalar.c, this file is also the first version of every instruction set: a file that includes
+ * it has these functions compiled for its registers. */
+#include "kernels/packed.h"
+
+#include <string.h>
+
+#include "kernels/math.h"
+
+/* ---- Whole rows ---- */
+
+static void f32_to_f32(float *to, const void *from, size_t n)
+{
+  memcpy(to, from, n * sizeof *to);
+}
+
+static void row_f16_to_f32(float *to, const void *from, size_t n)
+{
+  elements_to_f32(to, from, ELEMENT_F16, n);
+}
+
+static void row_bf16_to_f32(float *to, const void *from, size_t n)
+{
+  elements_to_f32(to, from, ELEMENT_BF16, n);
+}
+
+static void f32_from_f32(void *to, const float *from, size_t n)
+{
+  memcpy(to, from, n * sizeof *from);
+}
+
+static void row_f16_from_f32(void *to, const float *from, size_t n)
+{
+  uint16_t *halves = to;
+  for (size_t i = 0; i < n; i++)
+    halves[i] = f16_from_f32(from[i]);
+}
+
+static void row_bf16_from_f32(void *to, const float *from, size_t n)
+{
+  uint16_t *upper = to;
+  for (size_t i = 0; i < n; i++)
+    upper[i] = bf16_from_f32(from[i]);
+}
+
+/* ---- Rows to int8 ---- */
+
+/* The nearest integer, of equally near ones the even; |x| < 2^22. */
+static inline float nearest(float x)
+{
+  const float magic = 0x1.8p23f; /* in a sum with it the last bit is worth 1 */
+  return (x + magic) - magic;
+}
+
+static void quantize_block(const float *x, int8_t *q, float *scale, int32_t *sum)
+{
+  float greatest = 0.0f, not_finite = 0.0f;
+  for (int i = 0; i < BLOCK_ELEMENTS; i++) {
+    float magnitude = float_from_bits(bits_of_float(x[i]) & 0x7fffffff);
+    greatest = magnitude > greatest ? magnitude : greatest;
+    not_finite += x[i] * 0.0f; /* NaN for infinity and NaN */
+  }
+  float step = greatest / 127.0f;
+  /* A step below the normal floats has no inverse: such a block is as good as zero. */
+  float inverse = step >= 0x1p-126f && not_finite == 0.0f ? 1.0f / step : 0.0f;
+  int32_t total = 0;
+  for (int i = 0; i < BLOCK_ELEMENTS; i++) {
+    float rounded = inverse > 0.0f ? nearest(x[i] * inverse) : 0.0f;
+    q[i] = (int8_t)rounded;
+    total += q[i];
+  }
+  *scale = not_finite == 0.0f ? (inverse > 0.0f ? step : 0.0f) : not_finite;
+  *sum = total;
+}
+
+static void quantize_row(const float *x, size_t n, int8_t *q, float *scale, int32_t *sum)
+{
+  size_t whole = n / BLOCK_ELEMENTS, rest = n % BLOCK_ELEMENTS;
+  for (size_t b = 0; b < whole; b++)
+    quantize_block(x + b * BLOCK_ELEMENTS, q + b * BLOCK_ELEMENTS, &scale[b], &sum[b]);
+  if (rest > 0) {
+    float last[BLOCK_ELEMENTS] = {0};
+    memcpy(last, x + whole * BLOCK_ELEMENTS, rest * sizeof *last);
+    quantize_block(last, q + whole * BLOCK_ELEMENTS, &scale[whole], &sum[whole]);
+  }
+}
+
+/* ---- Blocks of weights ----
+ * Inner loops run over the 16 columns of a group: one vector, or two. */
+
+/* The weight of greatest magnitude of each column, with its sign; NaN where the column has one. */
+static void find_greatest(const float *w, float *greatest)
+{
+  for (int c = 0; c < PACKED_COLUMNS; c++)
+    greatest[c] = w[c];
+  for (int i = 1; i < BLOCK_ELEMENTS; i++)
+    for (int c = 0; c < PACKED_COLUMNS; c++) {
+      float value = w[i * PACKED_COLUMNS + c];
+      float magnitude = float_from_bits(bits_of_float(value) & 0x7fffffff);
+      float so_far = float_from_bits(bits_of_float(greatest[c]) & 0x7fffffff);
+      greatest[c] = !(magnitude <= so_far) && so_far == so_far ? value : greatest[c];
+    }
+}
+
+/* As ggml's reference does it: the greatest magnitude becomes 127. */
+static void pack_q8_0(const float *w, void *group, size_t n_blocks, size_t block)
+{
+  float greatest[PACKED_COLUMNS], inverse[PACKED_COLUMNS];
+  uint8_t *quads = (uint8_t *)group + block * packed_block_size(ELEMENT_Q8_0);
+  uint16_t *scales = packed_scales(group, ELEMENT_Q8_0, n_blocks) + block * PACKED_COLUMNS;
+  find_greatest(w, greatest);
+  for (int c = 0; c < PACKED_COLUMNS; c++) {
+    float step = float_from_bits(bits_of_float(greatest[c]) & 0x7fffffff) / 127.0f;
+    scales[c] = f16_from_f32(step);
+    inverse[c] = step >= 0x1p-126f ? 1.0f / step : 0.0f;
+  }
+  for (int i = 0; i < BLOCK_ELEMENTS; i++)
+    for (int c = 0; c < PACKED_COLUMNS; c++) {
+      float q = w[i * PACKED_COLUMNS + c] * inverse[c];
+      q = q + (q < 0.0f ? -0.5f : 0.5f); /* then cut: halves away from zero */
+      q = q > -127.5f ? q : -127.0f;     /* a NaN, too, must become an integer */
+      q = q < 127.5f ? q : 127.0f;
+      quads[(i / 4 * PACKED_COLUMNS + c) * 4 + i % 4] = (uint8_t)((int32_t)q + 128);
+    }
+}
+
+/* Likewise: the weight of greatest magnitude becomes -8, whatever its sign. */
+static void pack_q4_0(const float *w, void *group, size_t n_blocks, size_t block)
+{
+  float greatest[PACKED_COLUMNS], inverse[PACKED_COLUMNS];
+  uint8_t *quads = (uint8_t *)group + block * packed_block_size(ELEMENT_Q4_0);
+  uint16_t *scales = packed_scales(group, ELEMENT_Q4_0, n_blocks) + block * PACKED_COLUMNS;
+  find_greatest(w, greatest);
+  for (int c = 0; c < PACKED_COLUMNS; c++) {
+    float step = greatest[c] / -8.0f;
+    float magnitude = float_from_bits(bits_of_float(step) & 0x7fffffff);
+    scales[c] = f16_from_f32(step);
+    inverse[c] = magnitude >= 0x1p-126f ? 1.0f / step : 0.0f;
+  }
+  memset(quads, 0, packed_block_size(ELEMENT_Q4_0));
+  for (int i = 0; i < BLOCK_ELEMENTS; i++)
+    for (int c = 0; c < PACKED_COLUMNS; c++) {
+      float q = w[i * PACKED_COLUMNS + c] * inverse[c] + 8.5f;
+      q = q > 0.0f ? q : 0.0f;
+      q = q < 15.5f ? q : 15.0f;
+      int shift = i < BLOCK_ELEMENTS / 2 ? 0 : 4;
+      quads[(i / 4 % 4 * PACKED_COLUMNS + c) * 4 + i % 4] |= (uint8_t)((int32_t)q << shift);
+    }
+}
+
+static void unpack_q8_0(const void *group, size_t n_blocks, size_t block, float *w)
+{
+  const uint8_t *quads = (const uint8_t *)group + block * packed_block_size(ELEMENT_Q8_0);
+  const uint16_t *scales = packed_scales(group, ELEMENT_Q8_0, n_blocks) + block * PACKED_COLUMNS;
+  float scale[PACKED_COLUMNS];
+  row_f16_to_f32(scale, scales, PACKED_COLUMNS);
+  for (int i = 0; i < BLOCK_ELEMENTS; i++)
+    for (int c = 0; c < PACKED_COLUMNS; c++) {
+      int32_t q = (int32_t)quads[(i / 4 * PACKED_COLUMNS + c) * 4 + i % 4] - 128;
+      w[i * PACKED_COLUMNS + c] = (float)q * scale[c];
+    }
+}
+
+static void unpack_q4_0(const void *group, size_t n_blocks, size_t block, float *w)
+{
+  const uint8_t *quads = (const uint8_t *)group + block * packed_block_size(ELEMENT_Q4_0);
+  const uint16_t *scales = packed_scales(group, ELEMENT_Q4_0, n_blocks) + block * PACKED_COLUMNS;
+  float scale[PACKED_COLUMNS];
+  row_f16_to_f32(scale, scales, PACKED_COLUMNS);
+  for (int i = 0; i < BLOCK_ELEMENTS; i++)
+    for (int c = 0; c < PACKED_COLUMNS; c++) {
+      uint8_t pair = quads[(i / 4 % 4 * PACKED_COLUMNS + c) * 4 + i % 4];
+      int32_t q = (int32_t)(i < BLOCK_ELEMENTS / 2 ? pair & 15 : pair >> 4) - 8;
+      w[i * PACKED_COLUMNS + c] = (float)q * scale[c];
+    }
+}
+
+/* What this compilation is called: an instruction set defines it before it includes this file. */
+#ifndef KERNELS_FILL_TYPES
+#define KERNELS_FILL_TYPES kernels_scalar_types
+#endif
+
+void KERNELS_FILL_TYPES(kernels *table);
+
+void KERNELS_FILL_TYPES(kernels *table)
+{
+  table->to_f32[ELEMENT_F32] = f32_to_f32;
+  table->to_f32[ELEMENT_F16] = row_f16_to_f32;
+  table->to_f32[ELEMENT_BF16] = row_bf16_to_f32;
+  table->from_f32[ELEMENT_F32] = f32_from_f32;
+  table->from_f32[ELEMENT_F16] = row_f16_from_f32;
+  table->from_f32[ELEMENT_BF16] = row_bf16_from_f32;
+  table->quantize_row = quantize_row;
+  table->pack_block[ELEMENT_Q8_0] = pack_q8_0;
+  table->pack_block[ELEMENT_Q4_0] = pack_q4_0;
+  table->unpack_block[ELEMENT_Q8_0] = unpack_q8_0;
+  table->unpack_block[ELEMENT_Q4_0] = unpack_q4_0;
+}
