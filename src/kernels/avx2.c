@@ -8,8 +8,12 @@
 #include "kernels/scalar.c"
 #include "kernels/scalar_types.c"
 
+#include "kernels/vector_avx2.h"
+#include "kernels/products_stored.h"
+
 void kernels_avx2(kernels *table)
 {
   avx2_blocks(table);
   avx2_types(table);
+  fill_stored_products(table);
 }

@@ -8,8 +8,12 @@
 #include "kernels/scalar.c"
 #include "kernels/scalar_types.c"
 
+#include "kernels/vector_avx512.h"
+#include "kernels/products_stored.h"
+
 void kernels_avx512(kernels *table)
 {
   avx512_blocks(table);
   avx512_types(table);
+  fill_stored_products(table);
 }
