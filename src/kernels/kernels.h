@@ -16,7 +16,7 @@
 /* Products with weights as they are stored: y[r] += x[r] . w for every row r. x (n_rows, n_in) and
  * y (n_rows, n_out) have a stride from row to row, in elements. */
 
-/* w (n_in, n_out) with a stride in elements. The sum starts from y, in the order of the inputs. */
+/* w (n_in, n_out) with a stride in elements. The sum starts from y. */
 typedef void (*product_in_out)(const float *x, size_t x_stride, size_t n_rows, const void *w,
                                size_t w_stride, size_t n_in, size_t n_out, float *y,
                                size_t y_stride);
