@@ -148,13 +148,15 @@ static inline __attribute__((always_inline)) void OF(add_inputs)(const OF(inputs
       OF(add_step)(all, i, n_streams, n_out, y);
     return;
   }
-  for (size_t i = 0; i < all->n; i += STEPS_AT_ONCE) {
+  /* A single strip is no wider than a tile: its sums need not go back before the end. */
+  size_t at_once = n_out <= TILE_VECTORS * VECTOR ? all->n : STEPS_AT_ONCE;
+  for (size_t i = 0; i < all->n; i += at_once) {
     OF(inputs) in = *all;
     size_t left = all->n - i;
-    in.n = left < STEPS_AT_ONCE ? left : STEPS_AT_ONCE;
+    in.n = left < at_once ? left : at_once;
     in.x += i;
     in.w += i * in.w_stride;
-    size_t n_next = left - in.n < STEPS_AT_ONCE ? left - in.n : STEPS_AT_ONCE;
+    size_t n_next = left - in.n < at_once ? left - in.n : at_once;
     OF(steps_in_out)(&in, n_next, n_rows, n_streams, n_out, y, y_stride);
   }
 }

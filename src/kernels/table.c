@@ -21,6 +21,7 @@ static const struct {
 #if defined(__x86_64__)
     {CPU_AVX2, kernels_avx2},
     {CPU_AVX512, kernels_avx512},
+    {CPU_AVX512 | CPU_AVX512_VNNI, kernels_avx512_vnni},
 #endif
 };
 

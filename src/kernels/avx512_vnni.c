@@ -1,0 +1,191 @@
+/* avx512_vnni.c - products with packed weights for processors with AVX-512 VNNI, whose vpdpbusd
+ * adds four products of bytes to each of 16 integers.
+ *
+ * It multiplies unsigned by signed bytes: the weights are the unsigned ones, as they are packed
+ * with 128 (q8_0) or 8 (q4_0) added; the sum of a block therefore starts at minus that offset times
+ * the sum of the block's inputs. */
+#include "kernels/packed.h"
+
+#include <immintrin.h>
+
+/* A tile: rows and groups of 16 columns whose sums are kept in registers. One row takes more groups
+ * at once, so that several sums are on their way at a time, and several places of memory. */
+enum { MAX_ROWS = 6, ROW_GROUPS = 2, LONE_GROUPS = 4 };
+
+typedef struct place {
+  const uint8_t *quads;
+  const uint16_t *scales;
+} place;
+
+/* What a tile works on. */
+typedef struct tile {
+  const quantized_rows *x;
+  size_t row;
+  place group[LONE_GROUPS];
+  size_t n_columns; /* of all groups together that exist */
+  float *y;
+  size_t y_stride;
+} tile;
+
+/* Bytes that are asked for ahead of those in use. */
+enum { AHEAD = 1024 };
+
+/* The inputs of quad `k` of a row's block, in every lane. */
+static inline __m512i quad_of_row(const tile *t, int r, size_t block, int k)
+{
+  const int8_t *q = t->x->q + ((t->row + (size_t)r) * t->x->n_blocks + block) * BLOCK_ELEMENTS;
+  int32_t quad;
+  __builtin_memcpy(&quad, q + 4 * k, sizeof quad);
+  return _mm512_set1_epi32(quad);
+}
+
+/* Adds the blocks' exact sums of q8_0 weights to `sum`. */
+static inline __attribute__((always_inline)) void
+add_q8_0(const tile *t, int rows, int groups, size_t block, __m512i sum[MAX_ROWS][LONE_GROUPS])
+{
+  for (int k = 0; k < 8; k++)
+    for (int g = 0; g < groups; g++) {
+      const uint8_t *at = t->group[g].quads + (block * 8 + (size_t)k) * 64;
+      if (rows == 1)
+        _mm_prefetch((const char *)at + AHEAD, _MM_HINT_T0);
+      __m512i weights = _mm512_loadu_si512(at);
+      for (int r = 0; r < rows; r++)
+        sum[r][g] = _mm512_dpbusd_epi32(sum[r][g], weights, quad_of_row(t, r, block, k));
+    }
+}
+
+/* The same for q4_0, whose bytes hold two quads. */
+static inline __attribute__((always_inline)) void
+add_q4_0(const tile *t, int rows, int groups, size_t block, __m512i sum[MAX_ROWS][LONE_GROUPS])
+{
+  const __m512i nibble = _mm512_set1_epi8(15);
+  for (int k = 0; k < 4; k++)
+    for (int g = 0; g < groups; g++) {
+      const uint8_t *at = t->group[g].quads + (block * 4 + (size_t)k) * 64;
+      if (rows == 1)
+        _mm_prefetch((const char *)at + AHEAD, _MM_HINT_T0);
+      __m512i both = _mm512_loadu_si512(at);
+      __m512i low = _mm512_and_si512(both, nibble);
+      __m512i high = _mm512_and_si512(_mm512_srli_epi16(both, 4), nibble);
+      for (int r = 0; r < rows; r++) {
+        sum[r][g] = _mm512_dpbusd_epi32(sum[r][g], low, quad_of_row(t, r, block, k));
+        sum[r][g] = _mm512_dpbusd_epi32(sum[r][g], high, quad_of_row(t, r, block, k + 4));
+      }
+    }
+}
+
+static inline __attribute__((always_inline)) void run_tile(const tile *t, element_type type,
+                                                           int rows, int groups)
+{
+  __m512 total[MAX_ROWS][LONE_GROUPS];
+  for (int r = 0; r < rows; r++)
+    for (int g = 0; g < groups; g++)
+      total[r][g] = _mm512_setzero_ps();
+  for (size_t block = 0; block < t->x->n_blocks; block++) {
+    __m512i sum[MAX_ROWS][LONE_GROUPS];
+    for (int r = 0; r < rows; r++) {
+      size_t at = (t->row + (size_t)r) * t->x->n_blocks + block;
+      int32_t offset = t->x->sum[at] * (type == ELEMENT_Q8_0 ? -128 : -8);
+      for (int g = 0; g < groups; g++)
+        sum[r][g] = _mm512_set1_epi32(offset);
+    }
+    if (type == ELEMENT_Q8_0)
+      add_q8_0(t, rows, groups, block, sum);
+    else
+      add_q4_0(t, rows, groups, block, sum);
+    for (int g = 0; g < groups; g++) {
+      const uint16_t *scales = t->group[g].scales + block * PACKED_COLUMNS;
+      __m512 weight_scale = _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)scales));
+      for (int r = 0; r < rows; r++) {
+        size_t at = (t->row + (size_t)r) * t->x->n_blocks + block;
+        __m512 scale = _mm512_mul_ps(weight_scale, _mm512_set1_ps(t->x->scale[at]));
+        total[r][g] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sum[r][g]), scale, total[r][g]);
+      }
+    }
+  }
+  for (int r = 0; r < rows; r++)
+    for (int g = 0; g < groups; g++) {
+      size_t first = (size_t)g * PACKED_COLUMNS, left = t->n_columns - first;
+      __mmask16 there = (__mmask16)(left >= PACKED_COLUMNS ? 0xffff : (1u << left) - 1);
+      float *y = t->y + (size_t)r * t->y_stride + first;
+      __m512 before = _mm512_maskz_loadu_ps(there, y);
+      _mm512_mask_storeu_ps(y, there, _mm512_add_ps(before, total[r][g]));
+    }
+}
+
+/* All rows against a few groups. */
+static inline __attribute__((always_inline)) void run_rows(tile *t, element_type type,
+                                                           size_t n_rows, int groups)
+{
+  float *y = t->y;
+  for (size_t r = 0; r < n_rows;) {
+    t->row = r;
+    t->y = y + r * t->y_stride;
+    if (n_rows - r >= MAX_ROWS) {
+      run_tile(t, type, MAX_ROWS, groups);
+      r += MAX_ROWS;
+    } else if (n_rows - r >= 2) {
+      run_tile(t, type, 2, groups);
+      r += 2;
+    } else {
+      run_tile(t, type, 1, groups);
+      r++;
+    }
+  }
+}
+
+/* Where the groups of a tile are. */
+static void find_groups(tile *t, element_type type, const uint8_t *groups, size_t n)
+{
+  size_t size = packed_group_size(type, t->x->n_blocks);
+  for (size_t g = 0; g < n; g++) {
+    const uint8_t *group = groups + g * size;
+    t->group[g] = (place){group, packed_scales(group, type, t->x->n_blocks)};
+  }
+}
+
+static inline __attribute__((always_inline)) void multiply(element_type type,
+                                                           const quantized_rows *x, size_t n_rows,
+                                                           const uint8_t *groups, size_t n_out,
+                                                           float *y, size_t y_stride)
+{
+  size_t size = packed_group_size(type, x->n_blocks), j = 0;
+  tile t = {.x = x, .y_stride = y_stride};
+  for (; n_rows == 1 && j + LONE_GROUPS * PACKED_COLUMNS <= n_out;
+       j += LONE_GROUPS * PACKED_COLUMNS) {
+    find_groups(&t, type, groups + j / PACKED_COLUMNS * size, LONE_GROUPS);
+    t.y = y + j;
+    t.n_columns = LONE_GROUPS * PACKED_COLUMNS;
+    run_tile(&t, type, 1, LONE_GROUPS);
+  }
+  for (; j + ROW_GROUPS * PACKED_COLUMNS <= n_out; j += ROW_GROUPS * PACKED_COLUMNS) {
+    find_groups(&t, type, groups + j / PACKED_COLUMNS * size, ROW_GROUPS);
+    t.y = y + j;
+    t.n_columns = ROW_GROUPS * PACKED_COLUMNS;
+    run_rows(&t, type, n_rows, ROW_GROUPS);
+  }
+  for (; j < n_out; j += PACKED_COLUMNS) {
+    find_groups(&t, type, groups + j / PACKED_COLUMNS * size, 1);
+    t.y = y + j;
+    t.n_columns = n_out - j;
+    run_rows(&t, type, n_rows, 1);
+  }
+}
+
+static void product_q8_0(const quantized_rows *x, size_t n_rows, const void *groups, size_t n_out,
+                         float *y, size_t y_stride)
+{
+  multiply(ELEMENT_Q8_0, x, n_rows, groups, n_out, y, y_stride);
+}
+
+static void product_q4_0(const quantized_rows *x, size_t n_rows, const void *groups, size_t n_out,
+                         float *y, size_t y_stride)
+{
+  multiply(ELEMENT_Q4_0, x, n_rows, groups, n_out, y, y_stride);
+}
+
+void kernels_avx512_vnni(kernels *table)
+{
+  table->product_packed[ELEMENT_Q8_0] = product_q8_0;
+  table->product_packed[ELEMENT_Q4_0] = product_q4_0;
+}
