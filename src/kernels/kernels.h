@@ -56,6 +56,8 @@ typedef struct bf16_products {
                  size_t n_out, float *y, size_t y_stride);
 } bf16_products;
 
+enum { MAX_STRIP_COLUMNS = 64 };
+
 typedef struct kernels {
   const char *name; /* the instruction sets in use: "scalar" */
 
@@ -63,6 +65,14 @@ typedef struct kernels {
 
   product_in_out product_in_out[N_STORED_TYPES]; /* by element type: f32, f16, bf16 */
   product_out_in product_out_in[N_STORED_TYPES];
+
+  /* For many rows: y[r] += x[r] . w with a strip of f32 weights, w (n_in, strip_columns) contiguous,
+   * of which the first n_out are used. The sum starts from 0, in the order of product_in_out; then
+   * y is added. */
+  void (*product_strip)(const float *x, size_t x_stride, size_t n_rows, const float *w, size_t n_in,
+                        size_t n_out, float *y, size_t y_stride);
+  size_t strip_columns; /* at most MAX_STRIP_COLUMNS */
+
   product_packed product_packed[N_ELEMENT_TYPES]; /* q8_0 and q4_0; NULL for the others */
   const bf16_products *bf16;                      /* NULL: no faster than f32 on this processor */
 
