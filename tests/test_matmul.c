@@ -47,7 +47,7 @@ static example new_example(layout order, size_t n_in, size_t n_out, size_t n_row
   e.x = random_floats(n_rows * n_in);
   e.start = random_floats(n_rows * n_out);
   e.y = before_fence(e.y_room, n_rows * n_out * sizeof(float));
-  e.weight = (matrix){e.w, ELEMENT_F32, order, n_in, n_out};
+  e.weight = (matrix){e.w, ELEMENT_F32, order, n_in, n_out, false};
   return e;
 }
 
@@ -95,6 +95,10 @@ static pool *new_pool(int n_threads, gpt2_parallel_for parallel_for)
 /* e->y = the product of its first n_rows rows. */
 static void run(pool *p, example *e, size_t n_rows, way w)
 {
+  size_t size;
+  assert_true(matmul_scratch(&e->weight, n_rows, pool_threads(p), &size));
+  void *scratch = aligned_alloc(64, size + 64 - size % 64);
+  assert_non_null(scratch);
   memcpy(e->y, e->start, y_size(e));
   matmul(p, &(product){.weight = &e->weight,
                        .bias = w.bias ? e->bias : NULL,
@@ -103,7 +107,9 @@ static void run(pool *p, example *e, size_t n_rows, way w)
                        .y = e->y,
                        .accumulate = w.accumulate,
                        .activation =
-                           w.activation < 0 ? NULL : kernels_in_use()->activation[w.activation]});
+                           w.activation < 0 ? NULL : kernels_in_use()->activation[w.activation],
+                       .scratch = scratch});
+  free(scratch);
 }
 
 /* ---- Right ---- */
@@ -259,23 +265,23 @@ static void up_to_32_rows_are_equal_to_the_bit_in_any_company(void **state)
   pool *p = new_pool(2, NULL);
   chance = random_from_seed(__func__);
   for (layout order = LAYOUT_IN_OUT; order <= LAYOUT_OUT_IN; order++) {
-    example e = new_example(order, 768, 1000, MAX_KERNEL_ROWS);
+    example e = new_example(order, 768, 1000, MAX_STREAM_ROWS);
     size_t row_size = e.weight.n_out * sizeof(float);
     float *alone = malloc(row_size);
     assert_non_null(alone);
     run(p, &e, 1, PLAIN);
     memcpy(alone, e.y, row_size);
-    for (size_t n_rows = 1; n_rows <= MAX_KERNEL_ROWS;
+    for (size_t n_rows = 1; n_rows <= MAX_STREAM_ROWS;
          n_rows += n_rows < 3 || n_rows == 31 ? 1 : 7) {
       run(p, &e, n_rows, PLAIN);
       assert_memory_equal(e.y, alone, row_size);
-      for (size_t i = 0; n_rows < MAX_KERNEL_ROWS && i < e.weight.n_out;
+      for (size_t i = 0; n_rows < MAX_STREAM_ROWS && i < e.weight.n_out;
            i++) /* the rows behind stay as they were */
         assert_true(e.y[n_rows * e.weight.n_out + i] == e.start[n_rows * e.weight.n_out + i]);
     }
     memcpy(e.x, e.x + 31 * e.weight.n_in,
            e.weight.n_in * sizeof(float)); /* the same row first and last */
-    run(p, &e, MAX_KERNEL_ROWS, PLAIN);
+    run(p, &e, MAX_STREAM_ROWS, PLAIN);
     assert_memory_equal(e.y, e.y + 31 * e.weight.n_out, row_size);
     free(alone);
     free_example(&e);

@@ -73,6 +73,9 @@ typedef struct kernels {
                         size_t n_out, float *y, size_t y_stride);
   size_t strip_columns; /* at most MAX_STRIP_COLUMNS */
 
+  /* Products of more rows are left to BLAS (measured by the kernel test's --bench). */
+  size_t own_rows;
+
   product_packed product_packed[N_ELEMENT_TYPES]; /* q8_0 and q4_0; NULL for the others */
   const bf16_products *bf16;                      /* NULL: no faster than f32 on this processor */
 

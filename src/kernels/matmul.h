@@ -1,8 +1,9 @@
 /* matmul.h - the products of rows with a weight matrix, by whichever way is fastest.
  *
- * One or a few rows (decoding) go to the row kernels: there the limit is the reading of the
- * weights. Many rows go to BLAS, tile by tile. Which tile is computed by whom changes nothing:
- * tiles depend only on the shape. */
+ * A product is cut into tiles that depend only on its shape; which worker computes one changes
+ * nothing. Inputs are added in ranges that depend only on the matrix, each in the same order
+ * however many rows there are: so a row has the same bits in any batch, unless so many rows are
+ * left to BLAS (kernels.h, own_rows). */
 #ifndef KERNELS_MATMUL_H
 #define KERNELS_MATMUL_H
 
@@ -25,8 +26,8 @@ typedef struct matrix {
                 bf16. It has no meaning for f32 and f16 */
 } matrix;
 
-/* Up to so many rows go to the row kernels, and are then equal to the bit in any company. */
-enum { MAX_KERNEL_ROWS = 32 };
+/* Up to so many rows read weights (in, out) in the order in which they lie. */
+enum { MAX_STREAM_ROWS = 32 };
 
 typedef struct product {
   const matrix *weight;
@@ -36,9 +37,17 @@ typedef struct product {
   float *y;                               /* (n_rows, n_out) */
   bool accumulate;                        /* add to y instead of overwriting it */
   void (*activation)(float *x, size_t n); /* applied to y at the end, or NULL */
+  void *scratch;                          /* (matmul_scratch) aligned to MEMORY_ALIGNMENT */
 } product;
+
+/* Bytes of scratch memory that a product of up to n_rows rows needs; false when they do not fit a
+ * size_t. */
+bool matmul_scratch(const matrix *weight, size_t n_rows, int n_threads, size_t *size);
 
 /* y = activation(x . weight + bias [+ y]) */
 void matmul(pool *p, const product *work);
+
+/* The weights of one output, as f32: row (n_in). Of an embedding: the vector of one token. */
+void matrix_row(const matrix *m, size_t output, float *row);
 
 #endif

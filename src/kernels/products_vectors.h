@@ -2,6 +2,7 @@
  *
  * An instruction set includes this file once for each element type, after its vector_....h, with
  *
+ *     STREAMS    places of the weights that are read from at once
  *     ELEMENT    the type of one weight
  *     OF(name)   the name of a function of this type
  *     LOAD, LOAD_PART   one vector of weights, widened to f32
@@ -14,8 +15,6 @@
  * its start to its end: the memory of a processor has more to give to several readers than to one.
  * One row keeps its outputs in the first-level cache; a tile of several rows keeps them in
  * registers. */
-
-#define STREAMS 8
 
 /* Bytes that are asked for ahead of those in use; measured: 512 to 2048 are about as good. */
 #define AHEAD 1024
@@ -243,7 +242,6 @@ static void OF(out_in)(const float *x, size_t x_stride, size_t n_rows, const voi
 }
 
 #undef DOT_COLUMNS
-#undef STREAMS
 #undef AHEAD
 
 #undef ELEMENT

@@ -62,6 +62,23 @@ DEFINE_PRODUCTS(f32, float, same_f32)
 DEFINE_PRODUCTS(f16, uint16_t, f16_to_f32)
 DEFINE_PRODUCTS(bf16, uint16_t, bf16_to_f32)
 
+/* ---- Strips ---- */
+
+enum { STRIP_COLUMNS = 16 };
+
+static void strip(const float *x, size_t x_stride, size_t n_rows, const float *w, size_t n_in,
+                  size_t n_out, float *y, size_t y_stride)
+{
+  for (size_t r = 0; r < n_rows; r++) {
+    float sum[STRIP_COLUMNS] = {0};
+    for (size_t i = 0; i < n_in; i++)
+      for (size_t j = 0; j < STRIP_COLUMNS; j++)
+        sum[j] += x[r * x_stride + i] * w[i * STRIP_COLUMNS + j];
+    for (size_t j = 0; j < n_out; j++)
+      y[r * y_stride + j] += sum[j];
+  }
+}
+
 /* ---- Packed weights ---- */
 
 /* The weight of input `i` of the block in a group's column, as a small integer. */
@@ -125,6 +142,9 @@ void kernels_scalar_products(kernels *table)
   table->product_out_in[ELEMENT_F32] = out_in_f32;
   table->product_out_in[ELEMENT_F16] = out_in_f16;
   table->product_out_in[ELEMENT_BF16] = out_in_bf16;
+  table->product_strip = strip;
+  table->strip_columns = STRIP_COLUMNS;
+  table->own_rows = 32;
   table->product_packed[ELEMENT_Q8_0] = product_q8_0;
   table->product_packed[ELEMENT_Q4_0] = product_q4_0;
 }

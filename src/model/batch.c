@@ -258,7 +258,8 @@ static gpt2_status unembed_wanted(wanted *w, gpt2_error *error)
     matmul(job->pool, &(product){.weight = &job->model->unembed,
                                  .x = b->panel_hidden + w->panel * n_embd,
                                  .n_rows = n,
-                                 .y = b->panel});
+                                 .y = b->panel,
+                                 .scratch = b->workspace.products});
     pool_run(job->pool, n, pool_threads(job->pool), deliver_logits, w);
   }
   return GPT2_OK;

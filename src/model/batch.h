@@ -21,10 +21,6 @@ typedef struct row_view {
 
 #define NOT_KEPT SIZE_MAX
 
-/* Logits are computed for so many rows at a time: enough for BLAS, and n_vocab times it is not too
- * much memory. */
-enum { LOGIT_PANEL_ROWS = 64 };
-
 /* Everything here is grown when a batch needs more and used again. */
 typedef struct batch {
   gpt2_allocator allocator;

@@ -130,7 +130,8 @@ static void apply(const pass *p, const linear *l, const float *x, float *y, bool
                              .n_rows = p->n_rows,
                              .y = y,
                              .accumulate = accumulate,
-                             .activation = activation});
+                             .activation = activation,
+                             .scratch = p->ws->products});
 }
 
 static void attention(pass *p, const block *b, size_t layer)
@@ -183,10 +184,28 @@ void forward_final_norm(const pass *p, size_t row, float *out)
 void workspace_free(workspace *ws)
 {
   void *parts[] = {ws->tokens, ws->segments, ws->tiles, ws->residual, ws->normed,
-                   ws->qkv,    ws->attended, ws->mlp,   ws->scratch};
+                   ws->qkv,    ws->attended, ws->mlp,   ws->scratch,  ws->products};
   for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
     release(&ws->allocator, parts[i]);
   *ws = (workspace){.allocator = ws->allocator};
+}
+
+/* The scratch memory of the greatest product. */
+static bool products_size(const gpt2_model *model, size_t n_rows, int n_threads, size_t *size)
+{
+  size_t one, logit_rows = n_rows < LOGIT_PANEL_ROWS ? n_rows : LOGIT_PANEL_ROWS;
+  if (!matmul_scratch(&model->unembed, logit_rows, n_threads, size))
+    return false;
+  for (int32_t layer = 0; layer < model->config.n_layer; layer++) {
+    const block *b = &model->blocks[layer];
+    const linear *of_block[] = {&b->attn_qkv, &b->attn_proj, &b->mlp_fc, &b->mlp_proj};
+    for (size_t i = 0; i < sizeof of_block / sizeof *of_block; i++) {
+      if (!matmul_scratch(&of_block[i]->weight, n_rows, n_threads, &one))
+        return false;
+      *size = one > *size ? one : *size;
+    }
+  }
+  return true;
 }
 
 gpt2_status workspace_reserve(workspace *ws, const gpt2_model *model, size_t n_rows, int n_threads,
@@ -210,8 +229,11 @@ gpt2_status workspace_reserve(workspace *ws, const gpt2_model *model, size_t n_r
   ws->mlp = allocate_array(a, capacity, n_inner * sizeof(float));
   ws->scratch =
       allocate_array(a, (size_t)n_threads, attention_scratch_floats(model) * sizeof(float));
+  size_t size;
+  if (products_size(model, capacity, n_threads, &size))
+    ws->products = allocate(a, size);
   if (!ws->tokens || !ws->segments || !ws->tiles || !ws->residual || !ws->normed || !ws->qkv ||
-      !ws->attended || !ws->mlp || !ws->scratch) {
+      !ws->attended || !ws->mlp || !ws->scratch || !ws->products) {
     workspace_free(ws);
     return fail(error, GPT2_ERR_MEMORY, NO_OFFSET, "out of memory for the activations of %zu rows",
                 n_rows);

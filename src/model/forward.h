@@ -9,6 +9,9 @@
 /* Rows of a pass: a longer batch is cut, so that the workspace is bounded. */
 enum { MAX_PASS_ROWS = 512 };
 
+/* Logits are computed for so many rows at a time: n_vocab times it is not too much memory. */
+enum { LOGIT_PANEL_ROWS = 64 };
+
 /* Consecutive rows of one sequence. */
 typedef struct segment {
   kv_sequence *sequence;
@@ -36,6 +39,7 @@ typedef struct workspace {
   float *attended;    /* (n_rows, n_embd) */
   float *mlp;         /* (n_rows, n_inner) */
   float *scratch;     /* (n_threads, attention_scratch_floats) */
+  void *products;     /* scratch memory of the matrix products, also that of the unembedding */
 } workspace;
 
 gpt2_status workspace_reserve(workspace *ws, const gpt2_model *model, size_t n_rows, int n_threads,

@@ -1,0 +1,171 @@
+/* tiling.c - how a product is cut into tiles, and the memory that they need. */
+#include "kernels/tiling.h"
+
+#include "base/memory.h"
+#include "kernels/blas.h"
+#include "kernels/packed.h"
+
+/* Rows from which on bf16 rows are multiplied as such: fewer wait for the weights, not for the
+ * arithmetic. */
+enum { PAIR_ROWS = 8 };
+
+enum {
+  MAX_RANGE = 384,        /* inputs of a range: a strip of them stays in the first-level cache */
+  MAX_STREAM = 1536,      /* columns of a stream's tile: their sums stay in the first-level cache */
+  COLUMN_UNIT = 48,       /* columns of a tile are a multiple of it: of any strip, of whole lines */
+  DOT_COLUMNS = 64,       /* columns of a tile of dot products */
+  INTEGER_COLUMNS = 64,   /* of a tile of packed weights: four groups, at least */
+  MAX_INTEGER_TILES = 64, /* of packed weights: more would only cost claims */
+  ROUND_ROWS = 8          /* rows that a worker rounds at once */
+};
+
+/* BLAS copies both operands into an order of its own, anew for each tile: all rows of a pass in one
+ * tile copy the weights once only. 192 columns are 97% as fast as the whole product in one call
+ * (measured on 512 rows of the 124M shapes with OpenBLAS 0.3.21), and every width of the published
+ * models is then a good number of tiles. */
+enum { BLAS_ROWS = 512 };
+
+/* ---- Choosing ---- */
+
+static way choose_way(const matrix *weight, const kernels *kernel, size_t n_rows)
+{
+  if (weight->fast && weight->layout == LAYOUT_PACKED)
+    return INTEGERS;
+  if (weight->fast && weight->type == ELEMENT_BF16 && kernel->bf16 && n_rows >= PAIR_ROWS)
+    return PAIRS;
+  if (n_rows > kernel->own_rows)
+    return BLAS;
+  if (weight->layout == LAYOUT_OUT_IN)
+    return DOTS;
+  return weight->layout == LAYOUT_PACKED || n_rows > MAX_STREAM_ROWS ? STRIPS : STREAM;
+}
+
+/* Ranges are whole blocks of packed weights. At least four, if they are not too short for that:
+ * as many workers can stream a matrix that has few columns. */
+static void choose_ranges(tiling *t)
+{
+  size_t n_in = t->work->weight->n_in;
+  size_t n = larger((n_in + MAX_RANGE - 1) / MAX_RANGE, smaller(4, n_in / 96));
+  t->range = n > 1 ? round_up((n_in + n - 1) / n, BLOCK_ELEMENTS) : larger(n_in, 1);
+  t->n_ranges = (n_in + t->range - 1) / t->range;
+}
+
+static size_t choose_columns(const tiling *t)
+{
+  size_t n_out = t->work->weight->n_out, n;
+  switch (t->way) {
+  case STREAM:
+    n = (n_out + MAX_STREAM - 1) / MAX_STREAM;
+    return round_up((n_out + n - 1) / n, COLUMN_UNIT);
+  case STRIPS:
+    return t->kernel->strip_columns;
+  case PAIRS:
+    return t->work->weight->layout == LAYOUT_OUT_IN ? DOT_COLUMNS : COLUMN_UNIT;
+  case DOTS:
+    return DOT_COLUMNS;
+  case INTEGERS:
+    return round_up((n_out + MAX_INTEGER_TILES - 1) / MAX_INTEGER_TILES, INTEGER_COLUMNS);
+  case BLAS:
+    break;
+  }
+  return blas_max_workers() == 1 ? n_out : BLAS_COLUMNS;
+}
+
+/* Floats of one worker's panel. */
+static size_t panel_floats(const tiling *t)
+{
+  size_t n_in = t->work->weight->n_in;
+  switch (t->way) {
+  case STRIPS:
+    return t->range * t->kernel->strip_columns;
+  case PAIRS:
+    return t->work->weight->layout == LAYOUT_OUT_IN ? 0 : (n_in + 1) / 2 * COLUMN_UNIT;
+  case DOTS:
+    return t->work->weight->type == ELEMENT_F32 ? 0 : DOT_COLUMNS * n_in;
+  case BLAS:
+    return tiling_is_f32(t->work->weight) ? 0 : t->range * BLAS_COLUMNS;
+  default:
+    return 0;
+  }
+}
+
+/* ---- Scratch memory ---- */
+
+/* Hands out parts of the scratch memory, or only counts them while there is none. */
+typedef struct arena {
+  uint8_t *memory;
+  size_t size;
+  bool failed;
+} arena;
+
+static void *take(arena *a, size_t n, size_t size)
+{
+  size_t bytes, end;
+  uint8_t *part = a->memory ? a->memory + a->size : NULL;
+  if (!mul_size(&bytes, n, size) || !add_size(&bytes, bytes, MEMORY_ALIGNMENT - 1) ||
+      !add_size(&end, a->size, bytes / MEMORY_ALIGNMENT * MEMORY_ALIGNMENT))
+    a->failed = true;
+  else
+    a->size = end;
+  return part;
+}
+
+static void take_rounded_rows(tiling *t, arena *a)
+{
+  const matrix *weight = t->work->weight;
+  size_t n_rows = t->work->n_rows, n_blocks = packed_blocks(weight->n_in);
+  if (t->way == INTEGERS)
+    t->x_int = (quantized_rows){.q = take(a, n_rows, n_blocks * BLOCK_ELEMENTS),
+                                .scale = take(a, n_rows, n_blocks * sizeof(float)),
+                                .sum = take(a, n_rows, n_blocks * sizeof(int32_t)),
+                                .n_blocks = n_blocks};
+  if (!weight->fast || weight->type != ELEMENT_BF16)
+    return;
+  t->x_stride = round_up(weight->n_in, 2);
+  t->x_bf16 = take(a, n_rows, t->x_stride * sizeof *t->x_bf16);
+  if (t->way != PAIRS)
+    t->x_rounded = take(a, n_rows, weight->n_in * sizeof *t->x_rounded);
+}
+
+static void lay_out(tiling *t, arena *a, int n_threads)
+{
+  const product *work = t->work;
+  t->way = choose_way(work->weight, t->kernel, work->n_rows);
+  choose_ranges(t);
+  t->columns = choose_columns(t);
+  t->n_column_tiles = (work->weight->n_out + t->columns - 1) / t->columns;
+  t->rows = t->way == BLAS && blas_max_workers() > 1 ? BLAS_ROWS : work->n_rows;
+  take_rounded_rows(t, a);
+  if (t->way == STREAM) {
+    size_t n = work->n_rows * t->n_ranges; /* at most MAX_STREAM_ROWS times n_in */
+    t->partial = take(a, n, work->weight->n_out * sizeof *t->partial);
+    t->n_done = take(a, t->n_column_tiles, sizeof *t->n_done);
+  }
+  t->panel_size = round_up(panel_floats(t) * sizeof(float), MEMORY_ALIGNMENT);
+  t->panels = take(a, (size_t)n_threads, t->panel_size);
+}
+
+void tiling_make(tiling *t, const product *work, int n_threads)
+{
+  arena scratch = {.memory = work->scratch};
+  *t = (tiling){.work = work, .kernel = kernels_in_use()};
+  lay_out(t, &scratch, n_threads);
+}
+
+/* The most that any number of rows up to n_rows takes: that of each way at its greatest. */
+bool matmul_scratch(const matrix *weight, size_t n_rows, int n_threads, size_t *size)
+{
+  const size_t greatest[] = {smaller(n_rows, PAIR_ROWS - 1), smaller(n_rows, MAX_STREAM_ROWS),
+                             smaller(n_rows, kernels_in_use()->own_rows), n_rows};
+  *size = 0;
+  for (size_t i = 0; i < sizeof greatest / sizeof *greatest; i++) {
+    product work = {.weight = weight, .n_rows = greatest[i]};
+    tiling t = {.work = &work, .kernel = kernels_in_use()};
+    arena counted = {.memory = NULL};
+    lay_out(&t, &counted, n_threads);
+    if (counted.failed)
+      return false;
+    *size = larger(*size, counted.size);
+  }
+  return true;
+}
