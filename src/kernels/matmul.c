@@ -112,25 +112,26 @@ static void run_stream(void *data, size_t index, int worker)
 
 /* ---- Weights widened to f32 ---- */
 
-/* Inputs [first, first + n) of packed columns: to (n, stride). Both begin a block and a group. */
+/* Inputs [first, first + n) of packed columns: to (n, stride). `first` begins a block. */
 static void unpack(const tiling *t, size_t first, size_t n, size_t column, size_t n_columns,
                    float *to, size_t stride)
 {
   const matrix *weight = t->work->weight;
   size_t n_blocks = packed_blocks(weight->n_in), size = packed_group_size(weight->type, n_blocks);
   float block[BLOCK_ELEMENTS * PACKED_COLUMNS];
-  for (size_t j = 0; j < n_columns; j += PACKED_COLUMNS)
+  for (size_t j = 0, some; j < n_columns; j += some) {
+    size_t within = (column + j) % PACKED_COLUMNS;
+    const uint8_t *group = (const uint8_t *)weight->data + (column + j) / PACKED_COLUMNS * size;
+    some = smaller(PACKED_COLUMNS - within, n_columns - j);
     for (size_t i = 0; i < n; i += BLOCK_ELEMENTS) {
-      const uint8_t *group = (const uint8_t *)weight->data + (column + j) / PACKED_COLUMNS * size;
       t->kernel->unpack_block[weight->type](group, n_blocks, (first + i) / BLOCK_ELEMENTS, block);
       for (size_t k = 0; k < smaller(BLOCK_ELEMENTS, n - i); k++)
-        memcpy(to + (i + k) * stride + j, block + k * PACKED_COLUMNS,
-               smaller(PACKED_COLUMNS, stride - j) * sizeof *to);
+        memcpy(to + (i + k) * stride + j, block + k * PACKED_COLUMNS + within, some * sizeof *to);
     }
+  }
 }
 
-/* Inputs [first, first + n) of some columns as f32, to (n, stride); columns that do not exist
- * become 0, or, of packed weights, what fills up the last group. */
+/* Inputs [first, first + n) of some columns as f32, to (n, stride). */
 static void widen(const tiling *t, size_t first, size_t n, size_t column, size_t n_columns,
                   float *to, size_t stride)
 {
@@ -144,7 +145,6 @@ static void widen(const tiling *t, size_t first, size_t n, size_t column, size_t
     size_t at = (first + i) * weight->n_out + column;
     t->kernel->to_f32[weight->type](to + i * stride, w + at * element_size(weight->type),
                                     n_columns);
-    memset(to + i * stride + n_columns, 0, (stride - n_columns) * sizeof *to);
   }
 }
 

@@ -83,7 +83,9 @@ static size_t panel_floats(const tiling *t)
   case DOTS:
     return t->work->weight->type == ELEMENT_F32 ? 0 : DOT_COLUMNS * n_in;
   case BLAS:
-    return tiling_is_f32(t->work->weight) ? 0 : t->range * BLAS_COLUMNS;
+    if (tiling_is_f32(t->work->weight))
+      return 0;
+    return (t->work->weight->layout == LAYOUT_OUT_IN ? n_in : t->range) * BLAS_COLUMNS;
   default:
     return 0;
   }
