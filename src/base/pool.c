@@ -174,11 +174,12 @@ static void run_on_own_threads(pool *p, size_t n_tiles, int max_workers, tile_fu
   if (job == 0)
     job = 1; /* 0 is what a new worker has seen */
   atomic_store(&p->ticket, ticket_of(job, CLOSED));
-  atomic_store(&p->function, function);
-  atomic_store(&p->work, work);
-  atomic_store(&p->n_tiles, n_tiles);
-  atomic_store(&p->max_workers, max_workers);
-  atomic_store(&p->n_done, 0);
+  /* Release: none of these is seen by who still sees the ticket before it. */
+  atomic_store_explicit(&p->function, function, memory_order_release);
+  atomic_store_explicit(&p->work, work, memory_order_release);
+  atomic_store_explicit(&p->n_tiles, n_tiles, memory_order_release);
+  atomic_store_explicit(&p->max_workers, max_workers, memory_order_release);
+  atomic_store_explicit(&p->n_done, 0, memory_order_release);
   atomic_store(&p->ticket, ticket_of(job, 0));
   if (atomic_load(&p->n_asleep) > 0) {
     pthread_mutex_lock(&p->mutex);

@@ -10,13 +10,12 @@
 enum { PAIR_ROWS = 8 };
 
 enum {
-  MAX_RANGE = 384,        /* inputs of a range: a strip of them stays in the first-level cache */
-  MAX_STREAM = 1536,      /* columns of a stream's tile: their sums stay in the first-level cache */
-  COLUMN_UNIT = 48,       /* columns of a tile are a multiple of it: of any strip, of whole lines */
-  DOT_COLUMNS = 64,       /* columns of a tile of dot products */
-  INTEGER_COLUMNS = 64,   /* of a tile of packed weights: four groups, at least */
-  MAX_INTEGER_TILES = 64, /* of packed weights: more would only cost claims */
-  ROUND_ROWS = 8          /* rows that a worker rounds at once */
+  MAX_RANGE = 384,       /* inputs of a range: a strip of them stays in the first-level cache */
+  MAX_STREAM = 1536,     /* columns of a stream's tile: their sums stay in the first-level cache */
+  COLUMN_UNIT = 48,      /* columns of a tile are a multiple of it: of any strip, of whole lines */
+  DOT_COLUMNS = 64,      /* columns of a tile of dot products */
+  INTEGER_COLUMNS = 64,  /* of a tile of packed weights: four groups, at least */
+  MAX_INTEGER_TILES = 64 /* of packed weights: more would only cost claims */
 };
 
 /* BLAS copies both operands into an order of its own, anew for each tile: all rows of a pass in one
