@@ -13,6 +13,7 @@
 
 #include <string.h>
 
+#include "kernels/convert.h"
 #include "model/attention.h"
 
 /* Rows that a worker takes at once where rows do not touch each other: one row of decoding stays on
@@ -77,9 +78,10 @@ static void embed_row(const row_step *step, size_t row)
   size_t position = position_of(p, row, &sequence);
   sequence->blocks[position / KV_BLOCK_TOKENS]->tokens[position % KV_BLOCK_TOKENS] = token;
   float *residual = p->ws->residual + row * n_embd;
-  memcpy(residual, (const float *)p->model->wte.data + (size_t)token * n_embd,
-         n_embd * sizeof *residual);
-  p->kernel->add(residual, (const float *)p->model->wpe.data + position * n_embd, n_embd);
+  float *of_position = p->ws->normed + row * n_embd; /* not in use yet */
+  matrix_row(p->kernel, &p->model->wte, (size_t)token, residual);
+  matrix_row(p->kernel, &p->model->wpe, position, of_position);
+  p->kernel->add(residual, of_position, n_embd);
 }
 
 static void embed(const pass *p)
