@@ -103,15 +103,13 @@ static void quantize_row(const float *x, size_t n, int8_t *q, float *scale, int3
 /* ---- Blocks of weights ----
  * Inner loops run over the 16 columns of a group: one vector, or two. */
 
-/* The first weight of greatest magnitude of each column; a NaN where the column has one. The order
- * of floats as integers is that of their magnitudes, with NaN as the greatest: so the greatest of
- * either sign are found apart, by what compilers know as a maximum. */
+/* The first weight of greatest magnitude of each column, or 0; a NaN where the column has one. The
+ * order of floats as integers is that of their magnitudes, with NaN as the greatest: so the
+ * greatest of either sign are found apart, by what compilers know as a maximum. */
 static void find_greatest(const float *w, float *greatest)
 {
   const uint32_t sign = 0x80000000;
-  int32_t above[PACKED_COLUMNS], below[PACKED_COLUMNS]; /* zero; negative where there is none */
-  for (int c = 0; c < PACKED_COLUMNS; c++)
-    above[c] = below[c] = INT32_MIN;
+  int32_t above[PACKED_COLUMNS] = {0}, below[PACKED_COLUMNS] = {0};
   for (int i = 0; i < BLOCK_ELEMENTS; i++)
     for (int c = 0; c < PACKED_COLUMNS; c++) {
       uint32_t bits = bits_of_float(w[i * PACKED_COLUMNS + c]);
@@ -120,22 +118,24 @@ static void find_greatest(const float *w, float *greatest)
       below[c] = negative > below[c] ? negative : below[c];
     }
   for (int c = 0; c < PACKED_COLUMNS; c++) {
-    greatest[c] =
-        float_from_bits(above[c] > below[c] ? (uint32_t)above[c] : (uint32_t)below[c] ^ sign);
+    uint32_t bits = above[c] >= below[c] ? (uint32_t)above[c] : (uint32_t)below[c] | sign;
+    greatest[c] = float_from_bits(bits);
     for (int i = 0; above[c] == below[c] && i < BLOCK_ELEMENTS; i++)
-      if ((bits_of_float(w[i * PACKED_COLUMNS + c]) & ~sign) == (uint32_t)above[c]) {
+      if (bits > 0 && (bits_of_float(w[i * PACKED_COLUMNS + c]) & ~sign) == bits) {
         greatest[c] = w[i * PACKED_COLUMNS + c];
         break;
       }
   }
 }
 
-/* As ggml's reference does it: the greatest magnitude becomes 127. Halves are rounded away from
- * zero; a NaN, too, becomes an integer. */
+/* As ggml's reference does it: the greatest magnitude becomes 127, and halves are rounded away from
+ * zero, which cutting does after the addition of the greatest float below a half. A NaN, too,
+ * becomes an integer. */
 static inline uint32_t to_q8_0(float w, float inverse)
 {
+  const float half = 0x1.fffffep-2f;
   float q = w * inverse;
-  q = q + (q < 0.0f ? -0.5f : 0.5f);
+  q = q + (q < 0.0f ? -half : half);
   q = q > -127.5f ? q : -127.0f;
   q = q < 127.5f ? q : 127.0f;
   return (uint32_t)((int32_t)q + 128);
