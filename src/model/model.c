@@ -72,12 +72,12 @@ uint32_t gpt2_token_flags(const gpt2_model *model, gpt2_token token)
 
 /* A tokenizer that is missing or unusable is no reason not to load: the model remembers why.
  * Running out of memory is one. */
-static gpt2_status load_tokenizer(gpt2_model *model, const gpt2_load_options *options,
+static gpt2_status load_tokenizer(gpt2_model *model, pool *p, const gpt2_load_options *options,
                                   gpt2_error *error)
 {
   model->tokenizer_error =
       (gpt2_error){.struct_size = sizeof model->tokenizer_error, .offset = NO_OFFSET};
-  gpt2_status status = tokenizer_load(model->source, &model->tokenizer, &model->tokenizer_error);
+  gpt2_status status = tokenizer_load(model->source, p, &model->tokenizer, &model->tokenizer_error);
   if (status == GPT2_ERR_MEMORY)
     return fail(error, status, NO_OFFSET, "%s", model->tokenizer_error.message);
   if (status != GPT2_OK)
@@ -85,47 +85,44 @@ static gpt2_status load_tokenizer(gpt2_model *model, const gpt2_load_options *op
   return GPT2_OK;
 }
 
-/* Threads are started only where there is work for several. */
-static gpt2_status fill_storage(storage *s, const gpt2_load_options *options, gpt2_error *error)
+/* Converts the weights, and then reads the tokenizer, with as many threads as there can be work
+ * for. */
+static gpt2_status fill_model(gpt2_model *model, storage *s, const gpt2_load_options *options,
+                              gpt2_error *error)
 {
+  enum { TOKENIZER_THREADS = 8 }; /* at most of use, with the published vocabulary */
+  size_t useful = s->n_tiles > TOKENIZER_THREADS ? s->n_tiles : TOKENIZER_THREADS;
+  int n_threads = (size_t)options->n_threads < useful ? options->n_threads : (int)useful;
   pool *p = NULL;
-  gpt2_status status = pool_new(&s->model->allocator, s->n_tiles > 1 ? options->n_threads : 1, NULL,
-                                NULL, &p, error);
+  gpt2_status status = pool_new(&model->allocator, n_threads, NULL, NULL, &p, error);
   if (status == GPT2_OK)
     status = pool_start(p, error);
   if (status == GPT2_OK) {
-    pool_run(p, s->n_tiles, options->n_threads, storage_tile, s);
+    pool_run(p, s->n_tiles, n_threads, storage_tile, s);
     status = storage_finish(s, p, error);
   }
-  pool_free(p);
-  return status;
-}
-
-static gpt2_status load_weights(gpt2_model *model, const gpt2_load_options *options,
-                                gpt2_error *error)
-{
-  storage s = {.model = model};
-  gpt2_status status = weights_list(&s, error);
-  if (status == GPT2_OK)
-    status = storage_place(&s, options, error);
-  if (status == GPT2_OK)
-    status = fill_storage(&s, options, error);
   if (model->tied)
     model->unembed = model->wte;
-  release(&model->allocator, s.weights);
+  if (status == GPT2_OK)
+    status = load_tokenizer(model, p, options, error);
+  pool_free(p);
   return status;
 }
 
 static gpt2_status load_parts(gpt2_model *model, const char *weights_file,
                               const gpt2_load_options *options, gpt2_error *error)
 {
+  storage s = {.model = model};
   gpt2_status status = huggingface_config(model->source, &model->config, error);
   if (status == GPT2_OK)
     status = huggingface_tensors(model->source, weights_file, &model->tensors, error);
   if (status == GPT2_OK)
-    status = load_weights(model, options, error);
+    status = weights_list(&s, error);
   if (status == GPT2_OK)
-    status = load_tokenizer(model, options, error);
+    status = storage_place(&s, options, error);
+  if (status == GPT2_OK)
+    status = fill_model(model, &s, options, error);
+  release(&model->allocator, s.weights);
   if (status != GPT2_OK)
     return status;
   find_special_tokens(model);
