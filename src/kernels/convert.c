@@ -5,8 +5,8 @@
 
 #include "kernels/packed.h"
 
-/* Columns that are widened at a time, on the stack: a few cache lines of each row. */
-enum { WIDENED = 4 * PACKED_COLUMNS };
+/* Inputs of a group that are widened at a time, on the stack. */
+enum { WIDENED = 4 * BLOCK_ELEMENTS };
 
 static size_t least(size_t a, size_t b)
 {
@@ -57,43 +57,46 @@ static void clear_padding(const conversion *c, size_t group)
   memset(end, 0, (size_t)(group_at(c, group + 1) - end));
 }
 
-/* Rows of the file are inputs, a block of them; `tile` is (32, 16). */
+/* Rows of the file are inputs, a block of them, n of which exist; `tile` is (32, 16). */
 static void pack_input_block(const kernels *k, const conversion *c, const uint8_t *rows, size_t n,
                              size_t block)
 {
-  float widened[BLOCK_ELEMENTS][WIDENED] = {{0}}, tile[BLOCK_ELEMENTS][PACKED_COLUMNS];
+  float tile[BLOCK_ELEMENTS][PACKED_COLUMNS] = {{0}};
   size_t size = element_size(c->from), n_blocks = packed_blocks(c->to.n_in);
-  for (size_t column = 0; column < c->n_columns; column += WIDENED) {
-    size_t n_columns = least(c->n_columns - column, WIDENED);
+  for (size_t column = 0; column < c->n_columns; column += PACKED_COLUMNS) {
+    size_t n_columns = least(c->n_columns - column, PACKED_COLUMNS);
+    if (n_columns < PACKED_COLUMNS)
+      memset(tile, 0, sizeof tile);
     for (size_t i = 0; i < n; i++) {
-      widen(k, widened[i], rows + (i * c->n_columns + column) * size, c->from, n_columns);
-      memset(widened[i] + n_columns, 0, (WIDENED - n_columns) * sizeof(float));
+      const uint8_t *from = rows + (i * c->n_columns + column) * size;
+      if (c->from == ELEMENT_F32 && n_columns == PACKED_COLUMNS)
+        memcpy(tile[i], from, sizeof tile[i]);
+      else
+        widen(k, tile[i], from, c->from, n_columns);
     }
-    for (size_t at = 0; at < n_columns; at += PACKED_COLUMNS) {
-      for (size_t i = 0; i < BLOCK_ELEMENTS; i++)
-        memcpy(tile[i], widened[i] + at, sizeof tile[i]);
-      k->pack_block[c->to.type](tile[0], group_at(c, (column + at) / PACKED_COLUMNS), n_blocks,
-                                block);
-    }
+    k->pack_block[c->to.type](tile[0], group_at(c, column / PACKED_COLUMNS), n_blocks, block);
   }
 }
 
-/* Rows of the file are outputs, a group of them. */
+/* Rows of the file are outputs, a group of them, n of which exist. */
 static void pack_output_group(const kernels *k, const conversion *c, const uint8_t *rows, size_t n,
                               size_t group)
 {
-  float widened[PACKED_COLUMNS][BLOCK_ELEMENTS] = {{0}}, tile[BLOCK_ELEMENTS][PACKED_COLUMNS];
+  float widened[PACKED_COLUMNS][WIDENED] = {{0}}, tile[BLOCK_ELEMENTS][PACKED_COLUMNS];
   size_t size = element_size(c->from), n_blocks = packed_blocks(c->to.n_in);
-  for (size_t block = 0; block < n_blocks; block++) {
-    size_t input = block * BLOCK_ELEMENTS, n_inputs = least(c->n_columns - input, BLOCK_ELEMENTS);
-    for (size_t o = 0; o < n; o++) {
+  for (size_t input = 0; input < c->n_columns; input += WIDENED) {
+    size_t n_inputs = least(c->n_columns - input, WIDENED);
+    if (n_inputs < WIDENED)
+      memset(widened, 0, sizeof widened);
+    for (size_t o = 0; o < n; o++)
       widen(k, widened[o], rows + (o * c->n_columns + input) * size, c->from, n_inputs);
-      memset(widened[o] + n_inputs, 0, (BLOCK_ELEMENTS - n_inputs) * sizeof(float));
+    for (size_t at = 0; at < n_inputs; at += BLOCK_ELEMENTS) {
+      for (size_t i = 0; i < BLOCK_ELEMENTS; i++)
+        for (size_t o = 0; o < PACKED_COLUMNS; o++)
+          tile[i][o] = widened[o][at + i];
+      k->pack_block[c->to.type](tile[0], group_at(c, group), n_blocks,
+                                (input + at) / BLOCK_ELEMENTS);
     }
-    for (size_t i = 0; i < BLOCK_ELEMENTS; i++)
-      for (size_t o = 0; o < PACKED_COLUMNS; o++)
-        tile[i][o] = widened[o][i];
-    k->pack_block[c->to.type](tile[0], group_at(c, group), n_blocks, block);
   }
 }
 
