@@ -144,12 +144,3 @@ bool matrix_size(const matrix *m, size_t *size)
     return packed_size(m->type, m->n_in, m->n_out, size);
   return mul_size(size, m->n_in, m->n_out) && mul_size(size, *size, element_size(m->type));
 }
-
-void matrix_row(const kernels *k, const matrix *m, size_t output, float *out)
-{
-  if (m->layout == LAYOUT_PACKED)
-    packed_column(m->data, m->type, m->n_in, output, out);
-  else
-    k->to_f32[m->type](out, (const uint8_t *)m->data + output * m->n_in * element_size(m->type),
-                       m->n_in);
-}

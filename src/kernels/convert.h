@@ -22,7 +22,4 @@ size_t conversion_granularity(const conversion *c);
 /* Bytes of a matrix in memory; false when they do not fit a size_t. */
 bool matrix_size(const matrix *m, size_t *size);
 
-/* The weights of one output: out (n_in). For (n_out, n_in) and packed matrices. */
-void matrix_row(const kernels *k, const matrix *m, size_t output, float *out);
-
 #endif

@@ -13,7 +13,6 @@
 
 #include <string.h>
 
-#include "kernels/convert.h"
 #include "model/attention.h"
 
 /* Rows that a worker takes at once where rows do not touch each other: one row of decoding stays on
@@ -79,8 +78,8 @@ static void embed_row(const row_step *step, size_t row)
   sequence->blocks[position / KV_BLOCK_TOKENS]->tokens[position % KV_BLOCK_TOKENS] = token;
   float *residual = p->ws->residual + row * n_embd;
   float *of_position = p->ws->normed + row * n_embd; /* not in use yet */
-  matrix_row(p->kernel, &p->model->wte, (size_t)token, residual);
-  matrix_row(p->kernel, &p->model->wpe, position, of_position);
+  matrix_row(&p->model->wte, (size_t)token, residual);
+  matrix_row(&p->model->wpe, position, of_position);
   p->kernel->add(residual, of_position, n_embd);
 }
 
