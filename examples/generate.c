@@ -34,7 +34,7 @@ static const char help[] =
     "      --seed S          same seed, same text (random, told on standard error)\n"
     "      --greedy          the same as --temperature 0\n"
     "      --stop TEXT       end where TEXT appears, without it; may be repeated\n"
-    "      --no-echo         do not print the prompt\n";
+    "      --no-echo         do not print the prompt\n" WEIGHTS_HELP;
 
 enum { MAX_STOP_SIZE = 4096 }; /* a longer stop string is refused by the library */
 
@@ -107,6 +107,7 @@ static void read_options(int argc, char **argv, settings *s)
                                           {"greedy", no_argument, NULL, GREEDY},
                                           {"stop", required_argument, NULL, STOP},
                                           {"no-echo", no_argument, NULL, NO_ECHO},
+                                          WEIGHTS_LONG_OPTIONS,
                                           COMMON_LONG_OPTIONS,
                                           {0}};
   int option;

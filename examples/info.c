@@ -16,7 +16,7 @@
 static const char help[] =
     "Usage: gpt2-info [options]\n"
     "Describes the model and the library, a line `key: value` for each thing.\n"
-    "\n";
+    "\n" WEIGHTS_HELP;
 
 /* Writes the description: lines, or one JSON object. */
 typedef struct writer {
@@ -123,6 +123,7 @@ static void describe_memory(writer *w, const gpt2_info *info)
   text(w, "stored_type", info->stored_type);
   text(w, "weights_type", info->weights_type);
   text(w, "unembedding_type", info->unembedding_type);
+  text(w, "compute", info->compute == GPT2_COMPUTE_FAST ? "fast" : "exact");
   integer(w, "weights_bytes", info->weights_size);
   integer(w, "mapped_bytes", info->mapped_size);
   integer(w, "allocated_bytes", info->allocated_size);
@@ -200,7 +201,7 @@ static int describe(const gpt2_model *model, const char *path, bool json)
 
 int main(int argc, char **argv)
 {
-  static const struct option options[] = {COMMON_LONG_OPTIONS, {0}};
+  static const struct option options[] = {WEIGHTS_LONG_OPTIONS, COMMON_LONG_OPTIONS, {0}};
   common_options common = {0};
   buffer path = {0};
   gpt2_model *model = NULL;

@@ -28,7 +28,7 @@ static const char help[] =
     "      --stride N        tokens from one window's start to the next (half the\n"
     "                        context)\n"
     "      --no-bos          leave the first token unscored instead of starting with\n"
-    "                        the model's beginning-of-text token\n";
+    "                        the model's beginning-of-text token\n" WEIGHTS_HELP;
 
 static const double nats_per_bit = 0.69314718055994530942; /* ln 2 */
 
@@ -44,6 +44,7 @@ static void read_options(int argc, char **argv, settings *s)
 {
   static const struct option options[] = {{"stride", required_argument, NULL, STRIDE},
                                           {"no-bos", no_argument, NULL, NO_BOS},
+                                          WEIGHTS_LONG_OPTIONS,
                                           COMMON_LONG_OPTIONS,
                                           {0}};
   int option;

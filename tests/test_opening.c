@@ -183,7 +183,10 @@ static void flags_that_are_not_known_are_refused(void **state)
   char *folder = make_folder("model.safetensors");
   host_source host = {.blobs = blobs, .n_blobs = 2};
   gpt2_source source = host_callbacks(&host);
-  for (int bit = 1; bit < 32; bit++) {
+  const uint32_t known = GPT2_LOAD_COPY | GPT2_LOAD_PREFAULT | GPT2_LOAD_HUGE_PAGES;
+  for (int bit = 0, n_tried = 1; bit < 32; bit++) {
+    if (known >> bit & 1)
+      continue;
     gpt2_load_options options = {.struct_size = sizeof options,
                                  .flags = (uint32_t)1 << bit | GPT2_LOAD_COPY};
     char flags[16];
@@ -197,7 +200,7 @@ static void flags_that_are_not_known_are_refused(void **state)
     expect_failure(gpt2_load_source(&source, &options, &model, &error), GPT2_ERR_UNSUPPORTED,
                    &error, "options.flags", flags);
     assert_null(model);
-    assert_int_equal(host.n_released, bit); /* it was taken over each time */
+    assert_int_equal(host.n_released, n_tried++); /* it was taken over each time */
   }
   remove_temporary_folder(folder);
 }

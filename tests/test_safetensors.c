@@ -62,7 +62,7 @@ static element_type expected_type(const char *dtype)
 {
   static const char *const computed[] = {
       [ELEMENT_F32] = "F32", [ELEMENT_F16] = "F16", [ELEMENT_BF16] = "BF16", [ELEMENT_F64] = "F64"};
-  for (int type = 0; type < N_ELEMENT_TYPES; type++)
+  for (size_t type = 0; type < sizeof computed / sizeof *computed; type++)
     if (strcmp(computed[type], dtype) == 0)
       return (element_type)type;
   return N_ELEMENT_TYPES;

@@ -76,6 +76,62 @@ static void every_bf16_becomes_the_float_that_it_is(void **state)
   check_all_halves(ELEMENT_BF16, 8);
 }
 
+/* ---- And back ---- */
+
+typedef uint16_t (*rounding_function)(float value);
+typedef float (*widening_function)(uint16_t half);
+
+static void expect_rounded(rounding_function from_f32, float value, uint16_t expected)
+{
+  if (from_f32(value) != expected || from_f32(-value) != (expected | 0x8000))
+    fail_msg("%a becomes %04x and %04x, not %04x", (double)value, (unsigned)from_f32(value),
+             (unsigned)from_f32(-value), (unsigned)expected);
+}
+
+/* Every number of the type becomes itself; from between it and the next one, all goes to the
+ * nearer, and the middle to the even one. The next one of the greatest is what infinity stands
+ * for. */
+static void check_rounding(rounding_function from_f32, widening_function to_f32, int exponent_bits)
+{
+  uint16_t infinity = (uint16_t)(((1 << exponent_bits) - 1) << (15 - exponent_bits));
+  for (uint16_t half = 0; half < infinity; half++) {
+    float value = to_f32(half);
+    double next = half + 1 == infinity ? ldexp(1, 1 << (exponent_bits - 1))
+                                       : value_of((uint16_t)(half + 1), exponent_bits);
+    float middle = (float)(((double)value + next) / 2);
+    expect_rounded(from_f32, value, half);
+    expect_rounded(from_f32, nextafterf(middle, 0), half);
+    expect_rounded(from_f32, middle, (uint16_t)(half + (half & 1)));
+    expect_rounded(from_f32, nextafterf(middle, INFINITY), (uint16_t)(half + 1));
+  }
+  expect_rounded(from_f32, 0x1.fffffep127f, infinity);
+  expect_rounded(from_f32, INFINITY, infinity);
+}
+
+static void floats_become_the_nearest_f16(void **state)
+{
+  (void)state;
+  check_rounding(f16_from_f32, f16_to_f32, 5);
+}
+
+static void floats_become_the_nearest_bf16(void **state)
+{
+  (void)state;
+  check_rounding(bf16_from_f32, bf16_to_f32, 8);
+}
+
+static void not_a_number_stays_none(void **state)
+{
+  (void)state;
+  static const uint32_t nans[] = {0x7fc00000, 0x7f800001, 0x7fffffff, 0xffc00000, 0xff80ffff};
+  for (size_t i = 0; i < sizeof nans / sizeof *nans; i++) {
+    float nan;
+    memcpy(&nan, &nans[i], sizeof nan);
+    assert_true(isnan(f16_to_f32(f16_from_f32(nan))));
+    assert_true(isnan(bf16_to_f32(bf16_from_f32(nan))));
+  }
+}
+
 #if defined(__x86_64__)
 /* Bits 15 and 6 of MXCSR: results, and operands, that are subnormal count as zero. */
 enum { FLUSH_TO_ZERO = 0x8040 };
@@ -177,7 +233,7 @@ static void elements_may_lie_anywhere_and_nothing_beside_them_is_touched(void **
   (void)state;
   random_numbers random = random_from_seed(__func__);
   fenced from = fence(1024 * 8), to = fence(1024 * sizeof(float));
-  for (element_type type = 0; type < N_ELEMENT_TYPES; type++) {
+  for (element_type type = 0; element_size(type) > 0; type++) {
     for (size_t n = 0; n <= 70; n++)
       check_at_fence(type, n, from, to, &random);
     check_at_fence(type, 1000, from, to, &random);
@@ -186,11 +242,18 @@ static void elements_may_lie_anywhere_and_nothing_beside_them_is_touched(void **
   unfence(to);
 }
 
+static void blocks_are_as_large_as_in_gguf_files(void **state)
+{
+  (void)state;
+  assert_int_equal(sizeof(q8_0_block), 34);
+  assert_int_equal(sizeof(q4_0_block), 18);
+}
+
 static void every_type_has_its_size_and_its_name(void **state)
 {
   (void)state;
-  static const size_t sizes[] = {4, 2, 2, 8};
-  static const char *const names[] = {"f32", "f16", "bf16", "f64"};
+  static const size_t sizes[N_ELEMENT_TYPES] = {4, 2, 2, 8}; /* blocks have no single elements */
+  static const char *const names[] = {"f32", "f16", "bf16", "f64", "q8_0", "q4_0"};
   for (element_type type = 0; type < N_ELEMENT_TYPES; type++) {
     assert_int_equal(element_size(type), sizes[type]);
     assert_string_equal(element_name(type), names[type]);
@@ -204,12 +267,16 @@ int main(void)
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(every_f16_becomes_the_float_that_it_is),
     cmocka_unit_test(every_bf16_becomes_the_float_that_it_is),
+    cmocka_unit_test(floats_become_the_nearest_f16),
+    cmocka_unit_test(floats_become_the_nearest_bf16),
+    cmocka_unit_test(not_a_number_stays_none),
 #if defined(__x86_64__)
     cmocka_unit_test(a_host_that_flushes_subnormals_to_zero_gets_the_same_weights),
 #endif
     cmocka_unit_test(doubles_are_rounded_to_the_nearest_float_and_ties_to_even),
     cmocka_unit_test(elements_may_lie_anywhere_and_nothing_beside_them_is_touched),
     cmocka_unit_test(every_type_has_its_size_and_its_name),
+    cmocka_unit_test(blocks_are_as_large_as_in_gguf_files),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

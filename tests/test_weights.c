@@ -244,16 +244,21 @@ static void tensors_are_aligned_or_not_one_by_one(void **state)
   small_free(small);
 }
 
-static void what_is_widened_is_counted_as_our_own(void **state)
+/* Vectors go along with the matrices that leave the file. */
+static void what_is_converted_is_counted_as_our_own(void **state)
 {
   (void)state;
+  uint64_t wte = SMALL_VOCAB * SMALL_EMBD, wpe = SMALL_CTX * SMALL_EMBD;
   small_model *small = small_new("");
   gpt2_model *model = small_open(small);
-  uint64_t size = info_of(model).n_parameters * sizeof(float);
+  uint64_t n = info_of(model).n_parameters;
   gpt2_model_free(model);
-  uint64_t wte = small->tensors[0].size;
-  small_retype(small, &small->tensors[0], "F16");
-  expect_sizes(small, size - wte, wte);
+  small_retype(small, &small->tensors[1], "F16"); /* wpe: a half stays a half */
+  expect_sizes(small, 4 * (n - wpe) + 2 * wpe, 0);
+  small_retype(small, &small->tensors[0], "F64");
+  uint64_t vectors = (2 + SMALL_LAYERS * 9) * SMALL_EMBD + SMALL_LAYERS * SMALL_INNER;
+  uint64_t own = 4 * (wte + vectors);
+  expect_sizes(small, 4 * (n - wte - wpe - vectors) + 2 * wpe, own);
   small_free(small);
 }
 
@@ -356,7 +361,7 @@ int main(void)
       cmocka_unit_test(each_tensor_of_a_type_that_we_do_not_compute_with_is_named),
       cmocka_unit_test(f32_is_used_where_it_is_if_aligned_and_copied_if_not),
       cmocka_unit_test(tensors_are_aligned_or_not_one_by_one),
-      cmocka_unit_test(what_is_widened_is_counted_as_our_own),
+      cmocka_unit_test(what_is_converted_is_counted_as_our_own),
       cmocka_unit_test(a_tensor_inside_a_block_that_no_gpt2_has_is_refused_by_name),
       cmocka_unit_test(buffers_of_the_causal_mask_are_ignored_and_not_listed),
       cmocka_unit_test(heads_of_other_tasks_are_ignored_and_listed_in_the_order_of_the_file),

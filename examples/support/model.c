@@ -68,8 +68,12 @@ int open_model(const common_options *common, gpt2_model **model)
 {
   buffer path = {0};
   gpt2_error error = {.struct_size = sizeof error};
+  gpt2_load_options options = {.struct_size = sizeof options,
+                               .weights = common->weights,
+                               .compute = common->compute,
+                               .n_threads = common->n_threads};
   int status = find_model(common, &path);
-  if (status == EXIT_DONE && gpt2_load(path.bytes, NULL, model, &error) != GPT2_OK)
+  if (status == EXIT_DONE && gpt2_load(path.bytes, &options, model, &error) != GPT2_OK)
     status = error.status == GPT2_ERR_NOT_FOUND
                  ? program_fail("%s; name a model's folder by --model or GPT2_MODEL", error.message)
                  : program_fail_error(&error);

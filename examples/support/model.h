@@ -10,7 +10,7 @@
  * along. EXIT_DONE, or EXIT_FAILED after a message. */
 int find_model(const common_options *common, buffer *path);
 
-/* Opens it. */
+/* Opens it, with --threads threads and the weights in the type of --weights. */
 int open_model(const common_options *common, gpt2_model **model);
 
 /* Opens it, makes a context with --threads threads, and lets Ctrl-C stop what that does. */

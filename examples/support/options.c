@@ -40,6 +40,12 @@ _Noreturn static void print_version(void)
   print_and_end(line.bytes, "");
 }
 
+/* In the order of GPT2_TYPE_... and GPT2_COMPUTE_... . */
+static const char *const types[] = {"stored", "f32", "f16", "bf16", "q8_0", "q4_0"};
+static const char *const computes[] = {"default", "exact", "fast"};
+
+#define N_NAMES(names) (int)(sizeof(names) / sizeof *(names))
+
 void common_option(common_options *common, int option, const char *help)
 {
   switch (option) {
@@ -48,6 +54,12 @@ void common_option(common_options *common, int option, const char *help)
     break;
   case 't':
     common->n_threads = option_integer("--threads", optarg, 0, MAX_THREADS);
+    break;
+  case OPTION_WEIGHTS:
+    common->weights = option_choice("--weights", optarg, types, N_NAMES(types));
+    break;
+  case OPTION_COMPUTE:
+    common->compute = option_choice("--compute", optarg, computes, N_NAMES(computes));
     break;
   case OPTION_JSON:
     common->json = true;
@@ -117,4 +129,18 @@ float option_real(const char *option, const char *text, float low, float high)
     program_usage_error("%s: \"%s\" is not a number of at least %g", option, text, low);
   }
   return (float)value;
+}
+
+int option_choice(const char *option, const char *text, const char *const *names, int n)
+{
+  buffer list = {0};
+  for (int i = 0; i < n; i++) {
+    if (strcmp(text, names[i]) == 0) {
+      buffer_free(&list);
+      return i;
+    }
+    buffer_format(&list, "%s%s", i ? ", " : "", names[i]);
+  }
+  buffer_add(&list, "", 1);
+  program_usage_error("%s: \"%s\" is none of %s", option, text, list.bytes);
 }

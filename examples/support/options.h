@@ -13,11 +13,13 @@
 typedef struct common_options {
   const char *model; /* NULL: not given */
   int32_t n_threads; /* 0: as many as the library thinks right */
+  int32_t weights;   /* GPT2_TYPE_...: what they are kept in */
+  int32_t compute;   /* GPT2_COMPUTE_... */
   bool json;
 } common_options;
 
 /* Options without a letter; a program numbers its own from OPTION_OWN. */
-enum { OPTION_JSON = 256, OPTION_VERSION, OPTION_OWN };
+enum { OPTION_JSON = 256, OPTION_VERSION, OPTION_WEIGHTS, OPTION_COMPUTE, OPTION_OWN };
 
 #define COMMON_SHORT_OPTIONS "m:t:h"
 #define COMMON_LONG_OPTIONS                                                                        \
@@ -26,6 +28,20 @@ enum { OPTION_JSON = 256, OPTION_VERSION, OPTION_OWN };
   {                                                                                                \
     "version", no_argument, NULL, OPTION_VERSION                                                   \
   }
+
+/* Two more, for programs that evaluate a model with open_model's choice of types; and their lines
+ * for --help, at the end of the program's own. */
+#define WEIGHTS_LONG_OPTIONS                                                                       \
+  {"weights", required_argument, NULL, OPTION_WEIGHTS},                                            \
+  {                                                                                                \
+    "compute", required_argument, NULL, OPTION_COMPUTE                                             \
+  }
+#define WEIGHTS_HELP                                                                               \
+  "      --weights TYPE    keep the weights in f32, f16, bf16, q8_0 or q4_0 (as they\n"            \
+  "                        are stored)\n"                                                          \
+  "      --compute HOW     exact or fast: activations in f32, or rounded to what the\n"            \
+  "                        weights are multiplied with fastest (fast for q8_0 and\n"               \
+  "                        q4_0, else exact)\n"
 
 /* Takes a common option. For --help it prints `help` and what the common options do, and ends the
  * program; likewise for --version, and for an option that getopt_long refused (it has said why). */
@@ -41,5 +57,8 @@ void no_operand(int argc, char **argv);
 int32_t option_integer(const char *option, const char *text, int32_t low, int32_t high);
 float option_real(const char *option, const char *text, float low, float high);
 uint64_t option_u64(const char *option, const char *text);
+
+/* One of n names: its place. */
+int option_choice(const char *option, const char *text, const char *const *names, int n);
 
 #endif

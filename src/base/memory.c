@@ -35,9 +35,14 @@ gpt2_status allocator_read(gpt2_allocator *allocator, const gpt2_allocator *give
   return GPT2_OK;
 }
 
+void *allocate_aligned(const gpt2_allocator *allocator, size_t size, size_t alignment)
+{
+  return allocator->allocate(size ? size : 1, alignment, allocator->user);
+}
+
 void *allocate(const gpt2_allocator *allocator, size_t size)
 {
-  return allocator->allocate(size ? size : 1, MEMORY_ALIGNMENT, allocator->user);
+  return allocate_aligned(allocator, size, MEMORY_ALIGNMENT);
 }
 
 void *allocate_zeroed(const gpt2_allocator *allocator, size_t size)

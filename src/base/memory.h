@@ -21,6 +21,9 @@ gpt2_status allocator_read(gpt2_allocator *allocator, const gpt2_allocator *give
 void *allocate(const gpt2_allocator *allocator, size_t size);
 void *allocate_zeroed(const gpt2_allocator *allocator, size_t size);
 
+/* The same, aligned to a greater power of two. */
+void *allocate_aligned(const gpt2_allocator *allocator, size_t size, size_t alignment);
+
 /* Room for n elements of `size` bytes, zeroed; NULL also when the product does not fit a size_t. */
 void *allocate_array(const gpt2_allocator *allocator, size_t n, size_t size);
 

@@ -8,6 +8,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/pages.h"
+
 /* One kind of source: how it opens a file (filling size, view and handle), reads from one, closes
  * one, and ends. `read` and `end` may be NULL: where there is always a view, and where there is
  * nothing to end. */
@@ -30,8 +32,7 @@ struct source {
 
 /* ---- A folder on disk ---- */
 
-/* Files that are read and not mapped keep their descriptor; it is stored plus one, as NULL means
- * none. */
+/* Files that are read and not mapped keep their descriptor, plus one: NULL means none. */
 static void *handle_of(int descriptor)
 {
   return (void *)((intptr_t)descriptor + 1);
@@ -118,6 +119,11 @@ static void folder_close(file *f)
 }
 
 static const source_kind folder_kind = {folder_open, folder_read, folder_close, NULL};
+
+static bool is_mapped(const file *f)
+{
+  return f->from->kind == &folder_kind && f->view;
+}
 
 /* ---- Named blobs in memory ---- */
 
@@ -365,6 +371,23 @@ gpt2_status file_bytes(file *f, uint64_t limit, const uint8_t **bytes, gpt2_erro
   }
   *bytes = f->copy;
   return GPT2_OK;
+}
+
+/* Linux maps what is around a page that is touched, too: those before the range have come back since
+ * they were forgotten, those behind it are still to be read. */
+enum { READ_AROUND = 64 << 10 };
+
+void file_forget(const file *f, uint64_t offset, uint64_t size)
+{
+  uint64_t before = offset < READ_AROUND ? offset : READ_AROUND;
+  if (is_mapped(f))
+    pages_forget(f->view + offset - before, (size_t)(size + before));
+}
+
+void file_prefer_huge_pages(const file *f)
+{
+  if (is_mapped(f))
+    pages_prefer_huge(f->view, (size_t)f->size);
 }
 
 void file_close(file *f)

@@ -48,6 +48,13 @@ gpt2_status file_read(file *f, uint64_t offset, void *buffer, size_t size, gpt2_
  * file. */
 gpt2_status file_bytes(file *f, uint64_t limit, const uint8_t **bytes, gpt2_error *error);
 
+/* Bytes that have been read from a view and are not needed soon: gives the pages of a mapped file
+ * back. They stay readable. */
+void file_forget(const file *f, uint64_t offset, uint64_t size);
+
+/* Asks for huge pages for a mapped file. */
+void file_prefer_huge_pages(const file *f);
+
 void file_close(file *f);
 
 #endif

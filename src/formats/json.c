@@ -7,8 +7,7 @@
 
 /* ---- Before parsing ---- */
 
-/* Past the string whose opening quote is at `at`: `end` when nothing closes it. */
-static const uint8_t *after_string(const uint8_t *at, const uint8_t *end)
+const uint8_t *json_after_string(const uint8_t *at, const uint8_t *end)
 {
   for (at++; at < end && *at != '"'; at++)
     if (*at == '\\' && end - at > 1)
@@ -16,27 +15,25 @@ static const uint8_t *after_string(const uint8_t *at, const uint8_t *end)
   return at < end ? at + 1 : end;
 }
 
-/* jansson recurses once a bracket. Brackets that do not match are left for it to find: it stops
- * at the first. */
-static gpt2_status check_nesting(const uint8_t *bytes, size_t size, const char *name,
-                                 gpt2_error *error)
+/* Where a text is nested deeper than `most` brackets; NULL: nowhere. jansson recurses once a
+ * bracket. Brackets that do not match are left for it to find: it stops at the first. */
+static const uint8_t *find_too_deep(const uint8_t *bytes, size_t size, int most)
 {
   const uint8_t *at = bytes, *end = bytes + size;
   for (int depth = 0; at < end;) {
     if (*at == '"') {
-      at = after_string(at, end);
+      at = json_after_string(at, end);
       continue;
     }
     if (*at == '{' || *at == '[')
       depth++;
     else if ((*at == '}' || *at == ']') && depth > 0)
       depth--;
-    if (depth > JSON_DEPTH_LIMIT)
-      return fail(error, GPT2_ERR_LIMIT, at - bytes, "%s: is nested deeper than %d brackets", name,
-                  JSON_DEPTH_LIMIT);
+    if (depth > most)
+      return at;
     at++;
   }
-  return GPT2_OK;
+  return NULL;
 }
 
 static bool is_digit(uint8_t byte)
@@ -53,7 +50,7 @@ static const uint8_t *find_long_integer(const uint8_t *at, const uint8_t *end, s
 {
   while (at < end) {
     if (*at == '"') {
-      at = after_string(at, end);
+      at = json_after_string(at, end);
       continue;
     }
     const uint8_t *start = at;
@@ -82,21 +79,27 @@ static void write_as_real(uint8_t *digits, size_t n_digits)
   digits[KEPT_DIGITS] = 'e';
 }
 
+static void shorten_in_place(uint8_t *text, size_t size)
+{
+  size_t n_digits;
+  const uint8_t *end = text + size, *found = find_long_integer(text, end, &n_digits);
+  for (; found; found = find_long_integer(found + n_digits, end, &n_digits))
+    write_as_real(text + (found - text), n_digits);
+}
+
 /* A copy of the text in which no integer is too long; *copy stays NULL when there is none in the
  * original. */
 static gpt2_status shorten_integers(const gpt2_allocator *allocator, const uint8_t *bytes,
                                     size_t size, uint8_t **copy, gpt2_error *error)
 {
   size_t n_digits;
-  const uint8_t *end = bytes + size, *found = find_long_integer(bytes, end, &n_digits);
-  if (!found)
+  if (!find_long_integer(bytes, bytes + size, &n_digits))
     return GPT2_OK;
   *copy = allocate(allocator, size);
   if (!*copy)
     return fail_memory(error, size);
   memcpy(*copy, bytes, size);
-  for (; found; found = find_long_integer(found + n_digits, end, &n_digits))
-    write_as_real(*copy + (found - bytes), n_digits);
+  shorten_in_place(*copy, size);
   return GPT2_OK;
 }
 
@@ -145,15 +148,25 @@ gpt2_status json_parse(const gpt2_allocator *allocator, const void *bytes, size_
   if (size > JSON_FILE_LIMIT)
     return fail(error, GPT2_ERR_LIMIT, NO_OFFSET,
                 "%s: has %zu bytes of JSON, at most %d are allowed", name, size, JSON_FILE_LIMIT);
-  gpt2_status status = check_nesting(bytes, size, name, error);
-  if (status != GPT2_OK)
-    return status;
+  const uint8_t *too_deep = find_too_deep(bytes, size, JSON_DEPTH_LIMIT);
+  if (too_deep)
+    return fail(error, GPT2_ERR_LIMIT, too_deep - (const uint8_t *)bytes,
+                "%s: is nested deeper than %d brackets", name, JSON_DEPTH_LIMIT);
   uint8_t *copy = NULL;
-  status = shorten_integers(allocator, bytes, size, &copy, error);
+  gpt2_status status = shorten_integers(allocator, bytes, size, &copy, error);
   if (status == GPT2_OK)
     status = parse_text(copy ? copy : bytes, size, name, out, error);
   release(allocator, copy);
   return status;
+}
+
+json_t *json_parse_piece(uint8_t *text, size_t size, int depth)
+{
+  json_error_t ignored;
+  if (find_too_deep(text, size, depth))
+    return NULL;
+  shorten_in_place(text, size);
+  return json_loadb((const char *)text, size, JSON_REJECT_DUPLICATES, &ignored);
 }
 
 gpt2_status json_open(source *s, const char *name, json_document *out, gpt2_error *error)

@@ -90,12 +90,49 @@ void tensors_free(tensors *t)
 
 /* ---- The elements of one ---- */
 
+gpt2_status tensor_check_type(const tensor *t, gpt2_error *error)
+{
+  if (element_size(t->type) > 0)
+    return GPT2_OK;
+  return fail(error, GPT2_ERR_UNSUPPORTED, NO_OFFSET,
+              "%s: tensor \"%s\" has elements of type %s; expected F32, F16, BF16 or F64",
+              t->from->name, t->name, t->type_name);
+}
+
+const uint8_t *tensor_bytes(const tensor *t)
+{
+  return t->from->view ? t->from->view + t->offset : NULL;
+}
+
 const void *tensor_view(const tensor *t)
 {
-  if (t->type >= N_ELEMENT_TYPES || !t->from->view)
-    return NULL;
-  const uint8_t *elements = t->from->view + t->offset;
-  return (uintptr_t)elements % element_size(t->type) == 0 ? elements : NULL;
+  const uint8_t *elements = tensor_bytes(t);
+  size_t alignment = element_size(t->type);
+  return elements && alignment > 0 && (uintptr_t)elements % alignment == 0 ? elements : NULL;
+}
+
+static gpt2_status check_range(const tensor *t, uint64_t first, uint64_t n, gpt2_error *error)
+{
+  if (first <= t->n && n <= t->n - first)
+    return GPT2_OK;
+  return fail(error, GPT2_ERR_ARGUMENT, NO_OFFSET,
+              "%s: tensor \"%s\" has %llu elements; %llu from %llu on were asked for",
+              t->from->name, t->name, (unsigned long long)t->n, (unsigned long long)n,
+              (unsigned long long)first);
+}
+
+/* Where an element is in the file. No product can wrap: the whole tensor is within the file. */
+static uint64_t offset_of(const tensor *t, uint64_t element)
+{
+  return t->offset + element * element_size(t->type);
+}
+
+gpt2_status tensor_read(const tensor *t, uint64_t first, uint64_t n, void *to, gpt2_error *error)
+{
+  gpt2_status status = check_range(t, first, n, error);
+  if (status != GPT2_OK)
+    return status;
+  return file_read(t->from, offset_of(t, first), to, (size_t)(n * element_size(t->type)), error);
 }
 
 /* Reads elements [first, first + n) of another type than f32 from a file without view. */
@@ -103,11 +140,10 @@ static gpt2_status read_widened(const tensor *t, uint64_t first, uint64_t n, flo
                                 gpt2_error *error)
 {
   uint8_t buffer[8192]; /* even a small thread stack has room for it */
-  uint64_t size = element_size(t->type), most = sizeof buffer / size;
+  uint64_t most = sizeof buffer / element_size(t->type);
   for (uint64_t done = 0; done < n;) {
     uint64_t count = n - done < most ? n - done : most;
-    gpt2_status status = file_read(t->from, t->offset + (first + done) * size, buffer,
-                                   (size_t)(count * size), error);
+    gpt2_status status = tensor_read(t, first + done, count, buffer, error);
     if (status != GPT2_OK)
       return status;
     elements_to_f32(to + done, buffer, t->type, (size_t)count);
@@ -119,24 +155,21 @@ static gpt2_status read_widened(const tensor *t, uint64_t first, uint64_t n, flo
 gpt2_status tensor_read_f32(const tensor *t, uint64_t first, uint64_t n, float *to,
                             gpt2_error *error)
 {
-  if (t->type >= N_ELEMENT_TYPES)
-    return fail(error, GPT2_ERR_UNSUPPORTED, NO_OFFSET,
-                "%s: tensor \"%s\" has elements of type %s; expected F32, F16, BF16 or F64",
-                t->from->name, t->name, t->type_name);
-  if (first > t->n || n > t->n - first)
-    return fail(error, GPT2_ERR_ARGUMENT, NO_OFFSET,
-                "%s: tensor \"%s\" has %llu elements; %llu from %llu on were asked for",
-                t->from->name, t->name, (unsigned long long)t->n, (unsigned long long)n,
-                (unsigned long long)first);
-  /* These products cannot wrap: the whole tensor is within the file. */
-  uint64_t size = element_size(t->type), offset = t->offset + first * size;
-  if (n == 0)
-    return GPT2_OK;
+  gpt2_status status = tensor_check_type(t, error);
+  if (status == GPT2_OK)
+    status = check_range(t, first, n, error);
+  if (status != GPT2_OK || n == 0)
+    return status;
   if (t->from->view)
-    elements_to_f32(to, t->from->view + offset, t->type, (size_t)n);
+    elements_to_f32(to, t->from->view + offset_of(t, first), t->type, (size_t)n);
   else if (t->type == ELEMENT_F32)
-    return file_read(t->from, offset, to, (size_t)(n * size), error);
+    return tensor_read(t, first, n, to, error);
   else
     return read_widened(t, first, n, to, error);
   return GPT2_OK;
+}
+
+void tensor_forget(const tensor *t, uint64_t first, uint64_t n)
+{
+  file_forget(t->from, offset_of(t, first), n * element_size(t->type));
 }

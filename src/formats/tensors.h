@@ -37,14 +37,23 @@ typedef struct tensors {
 /* The tensor of that name; NULL when there is none. */
 tensor *tensors_find(const tensors *t, const char *name);
 
-/* A pointer to the tensor's elements where they are in memory and aligned to their type; else
- * NULL. */
+/* GPT2_ERR_UNSUPPORTED unless we compute with its element type. What follows is for such tensors;
+ * only tensor_read_f32 asks by itself. */
+gpt2_status tensor_check_type(const tensor *t, gpt2_error *error);
+
+/* A pointer to the tensor's elements where they are in memory; else NULL. And the same where they
+ * are aligned to their type, too. */
+const uint8_t *tensor_bytes(const tensor *t);
 const void *tensor_view(const tensor *t);
 
-/* Reads elements [first, first + n) as f32, from a view or through a small buffer on the stack.
- * A type that we do not compute with is GPT2_ERR_UNSUPPORTED. */
+/* Reads elements [first, first + n) as f32, from a view or through a small buffer on the stack; or
+ * as they are. */
 gpt2_status tensor_read_f32(const tensor *t, uint64_t first, uint64_t n, float *to,
                             gpt2_error *error);
+gpt2_status tensor_read(const tensor *t, uint64_t first, uint64_t n, void *to, gpt2_error *error);
+
+/* These elements of a view have been read and are not needed soon (file_forget). */
+void tensor_forget(const tensor *t, uint64_t first, uint64_t n);
 
 /* Closes the files and frees everything; accepts what was half built, and a zeroed struct. */
 void tensors_free(tensors *t);

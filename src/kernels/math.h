@@ -8,22 +8,7 @@
 #ifndef KERNELS_MATH_H
 #define KERNELS_MATH_H
 
-#include <stdint.h>
-#include <string.h>
-
-static inline float float_from_bits(uint32_t bits)
-{
-  float value;
-  memcpy(&value, &bits, sizeof value);
-  return value;
-}
-
-static inline uint32_t bits_of_float(float value)
-{
-  uint32_t bits;
-  memcpy(&bits, &value, sizeof bits);
-  return bits;
-}
+#include "kernels/bits.h"
 
 /* e^x = 2^n e^r with n = round(x / ln 2), |r| <= ln 2 / 2. Overflows to infinity and underflows to
  * 0 (through the subnormals) as expf does; NaN stays NaN. */

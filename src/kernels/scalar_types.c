@@ -17,12 +17,22 @@ static void f32_to_f32(float *to, const void *from, size_t n)
 
 static void row_f16_to_f32(float *to, const void *from, size_t n)
 {
-  elements_to_f32(to, from, ELEMENT_F16, n);
+  const uint8_t *bytes = from;
+  for (size_t i = 0; i < n; i++) {
+    uint16_t half;
+    memcpy(&half, bytes + i * sizeof half, sizeof half);
+    to[i] = f16_to_f32(half);
+  }
 }
 
 static void row_bf16_to_f32(float *to, const void *from, size_t n)
 {
-  elements_to_f32(to, from, ELEMENT_BF16, n);
+  const uint8_t *bytes = from;
+  for (size_t i = 0; i < n; i++) {
+    uint16_t upper;
+    memcpy(&upper, bytes + i * sizeof upper, sizeof upper);
+    to[i] = bf16_to_f32(upper);
+  }
 }
 
 static void f32_from_f32(void *to, const float *from, size_t n)
@@ -32,16 +42,20 @@ static void f32_from_f32(void *to, const float *from, size_t n)
 
 static void row_f16_from_f32(void *to, const float *from, size_t n)
 {
-  uint16_t *halves = to;
-  for (size_t i = 0; i < n; i++)
-    halves[i] = f16_from_f32(from[i]);
+  uint8_t *bytes = to;
+  for (size_t i = 0; i < n; i++) {
+    uint16_t half = f16_from_f32(from[i]);
+    memcpy(bytes + i * sizeof half, &half, sizeof half);
+  }
 }
 
 static void row_bf16_from_f32(void *to, const float *from, size_t n)
 {
-  uint16_t *upper = to;
-  for (size_t i = 0; i < n; i++)
-    upper[i] = bf16_from_f32(from[i]);
+  uint8_t *bytes = to;
+  for (size_t i = 0; i < n; i++) {
+    uint16_t upper = bf16_from_f32(from[i]);
+    memcpy(bytes + i * sizeof upper, &upper, sizeof upper);
+  }
 }
 
 /* ---- Rows to int8 ---- */
@@ -89,21 +103,44 @@ static void quantize_row(const float *x, size_t n, int8_t *q, float *scale, int3
 /* ---- Blocks of weights ----
  * Inner loops run over the 16 columns of a group: one vector, or two. */
 
-/* The weight of greatest magnitude of each column, with its sign; NaN where the column has one. */
+/* The first weight of greatest magnitude of each column, or 0; a NaN where the column has one. The
+ * order of floats as integers is that of their magnitudes, with NaN as the greatest: so the
+ * greatest of either sign are found apart, by what compilers know as a maximum. */
 static void find_greatest(const float *w, float *greatest)
 {
-  for (int c = 0; c < PACKED_COLUMNS; c++)
-    greatest[c] = w[c];
-  for (int i = 1; i < BLOCK_ELEMENTS; i++)
+  const uint32_t sign = 0x80000000;
+  int32_t above[PACKED_COLUMNS] = {0}, below[PACKED_COLUMNS] = {0};
+  for (int i = 0; i < BLOCK_ELEMENTS; i++)
     for (int c = 0; c < PACKED_COLUMNS; c++) {
-      float value = w[i * PACKED_COLUMNS + c];
-      float magnitude = float_from_bits(bits_of_float(value) & 0x7fffffff);
-      float so_far = float_from_bits(bits_of_float(greatest[c]) & 0x7fffffff);
-      greatest[c] = !(magnitude <= so_far) && so_far == so_far ? value : greatest[c];
+      uint32_t bits = bits_of_float(w[i * PACKED_COLUMNS + c]);
+      int32_t positive = (int32_t)bits, negative = (int32_t)(bits ^ sign);
+      above[c] = positive > above[c] ? positive : above[c];
+      below[c] = negative > below[c] ? negative : below[c];
     }
+  for (int c = 0; c < PACKED_COLUMNS; c++) {
+    uint32_t bits = above[c] >= below[c] ? (uint32_t)above[c] : (uint32_t)below[c] | sign;
+    greatest[c] = float_from_bits(bits);
+    for (int i = 0; above[c] == below[c] && i < BLOCK_ELEMENTS; i++)
+      if (bits > 0 && (bits_of_float(w[i * PACKED_COLUMNS + c]) & ~sign) == bits) {
+        greatest[c] = w[i * PACKED_COLUMNS + c];
+        break;
+      }
+  }
 }
 
-/* As ggml's reference does it: the greatest magnitude becomes 127. */
+/* As ggml's reference does it: the greatest magnitude becomes 127, and halves are rounded away from
+ * zero, which cutting does after the addition of the greatest float below a half. A NaN, too,
+ * becomes an integer. */
+static inline uint32_t to_q8_0(float w, float inverse)
+{
+  const float half = 0x1.fffffep-2f;
+  float q = w * inverse;
+  q = q + (q < 0.0f ? -half : half);
+  q = q > -127.5f ? q : -127.0f;
+  q = q < 127.5f ? q : 127.0f;
+  return (uint32_t)((int32_t)q + 128);
+}
+
 static void pack_q8_0(const float *w, void *group, size_t n_blocks, size_t block)
 {
   float greatest[PACKED_COLUMNS], inverse[PACKED_COLUMNS];
@@ -115,19 +152,27 @@ static void pack_q8_0(const float *w, void *group, size_t n_blocks, size_t block
     scales[c] = f16_from_f32(step);
     inverse[c] = step >= 0x1p-126f ? 1.0f / step : 0.0f;
   }
-  for (int i = 0; i < BLOCK_ELEMENTS; i++)
-    for (int c = 0; c < PACKED_COLUMNS; c++) {
-      float q = w[i * PACKED_COLUMNS + c] * inverse[c];
-      q = q + (q < 0.0f ? -0.5f : 0.5f); /* then cut: halves away from zero */
-      q = q > -127.5f ? q : -127.0f;     /* a NaN, too, must become an integer */
-      q = q < 127.5f ? q : 127.0f;
-      quads[(i / 4 * PACKED_COLUMNS + c) * 4 + i % 4] = (uint8_t)((int32_t)q + 128);
-    }
+  for (int quad = 0; quad < BLOCK_ELEMENTS / 4; quad++) {
+    uint32_t words[PACKED_COLUMNS] = {0}; /* a column's four bytes, the lowest first in memory */
+    for (int i = 0; i < 4; i++)
+      for (int c = 0; c < PACKED_COLUMNS; c++)
+        words[c] |= to_q8_0(w[(quad * 4 + i) * PACKED_COLUMNS + c], inverse[c]) << 8 * i;
+    memcpy(quads + quad * sizeof words, words, sizeof words);
+  }
 }
 
 /* Likewise: the weight of greatest magnitude becomes -8, whatever its sign. */
+static inline uint32_t to_q4_0(float w, float inverse)
+{
+  float q = w * inverse + 8.5f;
+  q = q > 0.0f ? q : 0.0f;
+  q = q < 15.5f ? q : 15.0f;
+  return (uint32_t)(int32_t)q;
+}
+
 static void pack_q4_0(const float *w, void *group, size_t n_blocks, size_t block)
 {
+  enum { HALF = BLOCK_ELEMENTS / 2 };
   float greatest[PACKED_COLUMNS], inverse[PACKED_COLUMNS];
   uint8_t *quads = (uint8_t *)group + block * packed_block_size(ELEMENT_Q4_0);
   uint16_t *scales = packed_scales(group, ELEMENT_Q4_0, n_blocks) + block * PACKED_COLUMNS;
@@ -138,15 +183,15 @@ static void pack_q4_0(const float *w, void *group, size_t n_blocks, size_t block
     scales[c] = f16_from_f32(step);
     inverse[c] = magnitude >= 0x1p-126f ? 1.0f / step : 0.0f;
   }
-  memset(quads, 0, packed_block_size(ELEMENT_Q4_0));
-  for (int i = 0; i < BLOCK_ELEMENTS; i++)
-    for (int c = 0; c < PACKED_COLUMNS; c++) {
-      float q = w[i * PACKED_COLUMNS + c] * inverse[c] + 8.5f;
-      q = q > 0.0f ? q : 0.0f;
-      q = q < 15.5f ? q : 15.0f;
-      int shift = i < BLOCK_ELEMENTS / 2 ? 0 : 4;
-      quads[(i / 4 % 4 * PACKED_COLUMNS + c) * 4 + i % 4] |= (uint8_t)((int32_t)q << shift);
-    }
+  for (int quad = 0; quad < HALF / 4; quad++) {
+    uint32_t words[PACKED_COLUMNS] = {0};
+    for (int i = 0; i < 4; i++)
+      for (int c = 0; c < PACKED_COLUMNS; c++) {
+        const float *low = w + (quad * 4 + i) * PACKED_COLUMNS, *high = low + HALF * PACKED_COLUMNS;
+        words[c] |= (to_q4_0(low[c], inverse[c]) | to_q4_0(high[c], inverse[c]) << 4) << 8 * i;
+      }
+    memcpy(quads + quad * sizeof words, words, sizeof words);
+  }
 }
 
 static void unpack_q8_0(const void *group, size_t n_blocks, size_t block, float *w)

@@ -5,6 +5,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "kernels/bits.h" /* single numbers */
+
 typedef enum element_type {
   ELEMENT_F32,
   ELEMENT_F16,    /* IEEE 754 binary16 */
@@ -28,13 +30,6 @@ const char *element_name(element_type type);
 /* Widens (or, from F64, rounds to nearest even) n elements to f32. `from` needs no alignment. Not
  * for the block types. */
 void elements_to_f32(float *restrict to, const void *restrict from, element_type type, size_t n);
-
-/* ---- Single numbers ---- */
-
-float f16_to_f32(uint16_t half);
-uint16_t f16_from_f32(float value); /* to nearest even; beyond the range: infinity */
-float bf16_to_f32(uint16_t upper);
-uint16_t bf16_from_f32(float value); /* to nearest even; a NaN stays one */
 
 /* ---- Blocks, as GGUF files have them ---- */
 

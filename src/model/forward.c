@@ -77,9 +77,10 @@ static void embed_row(const row_step *step, size_t row)
   size_t position = position_of(p, row, &sequence);
   sequence->blocks[position / KV_BLOCK_TOKENS]->tokens[position % KV_BLOCK_TOKENS] = token;
   float *residual = p->ws->residual + row * n_embd;
-  memcpy(residual, (const float *)p->model->wte.data + (size_t)token * n_embd,
-         n_embd * sizeof *residual);
-  p->kernel->add(residual, (const float *)p->model->wpe.data + position * n_embd, n_embd);
+  float *of_position = p->ws->normed + row * n_embd; /* not in use yet */
+  matrix_row(&p->model->wte, (size_t)token, residual);
+  matrix_row(&p->model->wpe, position, of_position);
+  p->kernel->add(residual, of_position, n_embd);
 }
 
 static void embed(const pass *p)

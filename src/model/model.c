@@ -1,12 +1,13 @@
-/* model.c - opening a model, describing it, and its references. */
+/* model.c - opening a model, and its references. */
 #include "model/model.h"
 
 #include <stdio.h>
 #include <string.h>
 
 #include "base/cpu.h"
+#include "base/pool.h"
 #include "formats/huggingface.h"
-#include "kernels/blas.h"
+#include "model/weights.h"
 
 /* Sends a finished sentence to the host's log, if it wants one. */
 static void log_line(const gpt2_load_options *options, int32_t level, const char *subject,
@@ -71,12 +72,12 @@ uint32_t gpt2_token_flags(const gpt2_model *model, gpt2_token token)
 
 /* A tokenizer that is missing or unusable is no reason not to load: the model remembers why.
  * Running out of memory is one. */
-static gpt2_status load_tokenizer(gpt2_model *model, const gpt2_load_options *options,
+static gpt2_status load_tokenizer(gpt2_model *model, pool *p, const gpt2_load_options *options,
                                   gpt2_error *error)
 {
   model->tokenizer_error =
       (gpt2_error){.struct_size = sizeof model->tokenizer_error, .offset = NO_OFFSET};
-  gpt2_status status = tokenizer_load(model->source, &model->tokenizer, &model->tokenizer_error);
+  gpt2_status status = tokenizer_load(model->source, p, &model->tokenizer, &model->tokenizer_error);
   if (status == GPT2_ERR_MEMORY)
     return fail(error, status, NO_OFFSET, "%s", model->tokenizer_error.message);
   if (status != GPT2_OK)
@@ -84,16 +85,44 @@ static gpt2_status load_tokenizer(gpt2_model *model, const gpt2_load_options *op
   return GPT2_OK;
 }
 
+/* Converts the weights, and then reads the tokenizer, with as many threads as there can be work
+ * for. */
+static gpt2_status fill_model(gpt2_model *model, storage *s, const gpt2_load_options *options,
+                              gpt2_error *error)
+{
+  enum { TOKENIZER_THREADS = 8 }; /* at most of use, with the published vocabulary */
+  size_t useful = s->n_tiles > TOKENIZER_THREADS ? s->n_tiles : TOKENIZER_THREADS;
+  int n_threads = (size_t)options->n_threads < useful ? options->n_threads : (int)useful;
+  pool *p = NULL;
+  gpt2_status status = pool_new(&model->allocator, n_threads, NULL, NULL, &p, error);
+  if (status == GPT2_OK)
+    status = pool_start(p, error);
+  if (status == GPT2_OK) {
+    pool_run(p, s->n_tiles, n_threads, storage_tile, s);
+    status = storage_finish(s, p, error);
+  }
+  if (model->tied)
+    model->unembed = model->wte;
+  if (status == GPT2_OK)
+    status = load_tokenizer(model, p, options, error);
+  pool_free(p);
+  return status;
+}
+
 static gpt2_status load_parts(gpt2_model *model, const char *weights_file,
                               const gpt2_load_options *options, gpt2_error *error)
 {
+  storage s = {.model = model};
   gpt2_status status = huggingface_config(model->source, &model->config, error);
   if (status == GPT2_OK)
     status = huggingface_tensors(model->source, weights_file, &model->tensors, error);
   if (status == GPT2_OK)
-    status = model_take_weights(model, error);
+    status = weights_list(&s, error);
   if (status == GPT2_OK)
-    status = load_tokenizer(model, options, error);
+    status = storage_place(&s, options, error);
+  if (status == GPT2_OK)
+    status = fill_model(model, &s, options, error);
+  release(&model->allocator, s.weights);
   if (status != GPT2_OK)
     return status;
   find_special_tokens(model);
@@ -123,14 +152,51 @@ static gpt2_status load_from(source *from, const char *weights_file,
   return GPT2_OK;
 }
 
+/* What is not 0 to `most` is refused; 0 is the default. */
+static gpt2_status check_choice(const char *name, int32_t value, int32_t most, gpt2_error *error)
+{
+  if (value >= 0 && value <= most)
+    return GPT2_OK;
+  return fail(error, GPT2_ERR_ARGUMENT, NO_OFFSET, "options.%s: is %d; expected 0 to %d", name,
+              (int)value, (int)most);
+}
+
+static gpt2_status check_options(const gpt2_load_options *options, gpt2_error *error)
+{
+  const uint32_t known = GPT2_LOAD_COPY | GPT2_LOAD_PREFAULT | GPT2_LOAD_HUGE_PAGES;
+  if (options->flags & ~known)
+    return fail(error, GPT2_ERR_UNSUPPORTED, NO_OFFSET, "options.flags: has unknown bits: 0x%x",
+                (unsigned)options->flags);
+  if (options->reserved != 0)
+    return fail(error, GPT2_ERR_UNSUPPORTED, NO_OFFSET, "options.reserved: is not zero");
+  gpt2_status status = check_choice("weights", options->weights, GPT2_TYPE_Q4_0, error);
+  if (status == GPT2_OK)
+    status = check_choice("compute", options->compute, GPT2_COMPUTE_FAST, error);
+  if (status != GPT2_OK)
+    return status;
+  if (options->n_threads < 0)
+    return fail(error, GPT2_ERR_ARGUMENT, NO_OFFSET, "options.n_threads: is negative: %d",
+                (int)options->n_threads);
+  if (options->n_threads > MAX_THREADS)
+    return fail(error, GPT2_ERR_LIMIT, NO_OFFSET,
+                "options.n_threads: is %d, at most %d are allowed", (int)options->n_threads,
+                MAX_THREADS);
+  return GPT2_OK;
+}
+
 static gpt2_status read_options(gpt2_load_options *options, gpt2_allocator *allocator,
                                 const gpt2_load_options *given, gpt2_error *error)
 {
   gpt2_status status = struct_read(options, sizeof *options, given, "options", error);
-  if (status == GPT2_OK && (options->flags & ~(uint32_t)GPT2_LOAD_COPY))
-    status = fail(error, GPT2_ERR_UNSUPPORTED, NO_OFFSET, "options.flags: has unknown bits: 0x%x",
-                  (unsigned)options->flags);
-  return status == GPT2_OK ? allocator_read(allocator, options->allocator, error) : status;
+  if (status == GPT2_OK)
+    status = check_options(options, error);
+  if (status != GPT2_OK)
+    return status;
+  if (options->n_threads == 0) {
+    int cores = cpu_cores();
+    options->n_threads = cores < MAX_THREADS ? cores : MAX_THREADS;
+  }
+  return allocator_read(allocator, options->allocator, error);
 }
 
 static bool ends_with(const char *text, const char *end)
@@ -241,131 +307,11 @@ void gpt2_model_free(gpt2_model *model)
   if (!model || atomic_fetch_sub(&model->n_references, 1) > 1)
     return;
   gpt2_allocator allocator = model->allocator;
-  for (size_t i = 0; i < model->n_owned; i++)
-    release(&allocator, model->owned[i]);
-  release(&allocator, model->owned);
+  release(&allocator, model->memory);
   release(&allocator, model->blocks);
   release(&allocator, model->ignored);
   tokenizer_free(model->tokenizer);
   tensors_free(&model->tensors);
   source_free(model->source);
   release(&allocator, model);
-}
-
-/* ---- Describing ---- */
-
-/* Puts the element types of the used tensors into `out`, most bytes first: "F32+F16". */
-static void describe_types(const tensors *t, char *out, size_t capacity)
-{
-  const char *names[N_ELEMENT_TYPES] = {NULL};
-  uint64_t sizes[N_ELEMENT_TYPES] = {0};
-  for (size_t i = 0; i < t->n; i++)
-    if (t->tensor[i].used && t->tensor[i].type < N_ELEMENT_TYPES) {
-      sizes[t->tensor[i].type] += t->tensor[i].size;
-      names[t->tensor[i].type] = t->tensor[i].type_name;
-    }
-  size_t at = 0;
-  out[0] = '\0';
-  for (;;) {
-    int most = 0;
-    for (int type = 1; type < N_ELEMENT_TYPES; type++)
-      if (sizes[type] > sizes[most])
-        most = type;
-    if (sizes[most] == 0 || at >= capacity)
-      return;
-    at += (size_t)snprintf(out + at, capacity - at, "%s%s", at ? "+" : "", names[most]);
-    sizes[most] = 0;
-  }
-}
-
-/* Bytes of weights that one token makes us read: all of them once, of the position table one row
- * and of the token table one, unless it is the unembedding as well. */
-static uint64_t read_for_one_token(const gpt2_model *model)
-{
-  uint64_t n_embd = (uint64_t)model->config.n_embd;
-  uint64_t unread = (uint64_t)(model->config.n_ctx - 1) * n_embd;
-  if (!model->tied)
-    unread += (uint64_t)(model->config.n_vocab - 1) * n_embd;
-  return (model->n_parameters - unread) * sizeof(float);
-}
-
-static void describe_tokenizer(const gpt2_model *model, gpt2_info *info)
-{
-  const char *origin = model->tokenizer ? tokenizer_origin(model->tokenizer) : "none";
-  snprintf(info->tokenizer, sizeof info->tokenizer, "%s", origin);
-  info->tokenizer_status = model->tokenizer ? GPT2_OK : model->tokenizer_error.status;
-  if (model->tokenizer) {
-    info->flags |= GPT2_INFO_TOKENIZER;
-    info->n_tokens = (int32_t)tokenizer_n_tokens(model->tokenizer);
-    info->n_merges = (int32_t)tokenizer_n_merges(model->tokenizer);
-  } else {
-    snprintf(info->tokenizer_message, sizeof info->tokenizer_message, "%.*s",
-             (int)sizeof info->tokenizer_message - 1, model->tokenizer_error.message);
-    make_printable(info->tokenizer_message); /* it may have been cut inside a character */
-  }
-}
-
-gpt2_status gpt2_model_info(const gpt2_model *model, gpt2_info *info, gpt2_error *error)
-{
-  if (!model)
-    return fail_null(error, "model");
-  const config *c = &model->config;
-  gpt2_info known = {
-      .flags = (model->tied ? GPT2_INFO_TIED : 0u) | (c->scale_attn ? GPT2_INFO_SCALE_ATTN : 0u) |
-               (c->scale_attn_by_layer ? GPT2_INFO_SCALE_BY_LAYER : 0u),
-      .n_vocab = c->n_vocab,
-      .n_ctx = c->n_ctx,
-      .n_embd = c->n_embd,
-      .n_head = c->n_head,
-      .n_layer = c->n_layer,
-      .n_inner = c->n_inner,
-      .activation = c->activation,
-      .layer_norm_epsilon = c->layer_norm_epsilon,
-      .bos_token = model->bos_token,
-      .n_eos_tokens = model->n_eos_tokens,
-      .n_ignored = (int32_t)model->n_ignored,
-      .n_parameters = model->n_parameters,
-      .weights_size = read_for_one_token(model),
-      .mapped_size = model->mapped_size,
-      .allocated_size = model->allocated_size,
-      .kv_token_size = 2 * (uint64_t)c->n_layer * (uint64_t)c->n_embd * sizeof(float),
-  };
-  snprintf(known.format, sizeof known.format, "%s", model->tensors.format);
-  describe_types(&model->tensors, known.stored_type, sizeof known.stored_type);
-  snprintf(known.weights_type, sizeof known.weights_type, "%s",
-           element_name(model->blocks[0].attn_qkv.weight.type));
-  snprintf(known.unembedding_type, sizeof known.unembedding_type, "%s",
-           element_name(model->unembed.type));
-  describe_tokenizer(model, &known);
-  return struct_write(info, &known, sizeof known, "info", error);
-}
-
-const char *gpt2_ignored_tensor(const gpt2_model *model, size_t index)
-{
-  return model && index < model->n_ignored ? model->ignored[index] : NULL;
-}
-
-/* ---- The library itself ---- */
-
-#define TEXT_OF(x)                        #x
-#define VERSION_TEXT(major, minor, patch) TEXT_OF(major) "." TEXT_OF(minor) "." TEXT_OF(patch)
-
-const char *gpt2_version(void)
-{
-  return VERSION_TEXT(GPT2_VERSION_MAJOR, GPT2_VERSION_MINOR, GPT2_VERSION_PATCH);
-}
-
-gpt2_status gpt2_build_info(gpt2_build *build, gpt2_error *error)
-{
-  gpt2_build known = {.n_cpus = cpu_cores()};
-  snprintf(known.version, sizeof known.version, "%s", gpt2_version());
-#if defined(__clang__)
-  snprintf(known.compiler, sizeof known.compiler, "clang %s", __clang_version__);
-#else
-  snprintf(known.compiler, sizeof known.compiler, "gcc %s", __VERSION__);
-#endif
-  snprintf(known.instruction_sets, sizeof known.instruction_sets, "%s", kernels_in_use()->name);
-  snprintf(known.unicode, sizeof known.unicode, "%s", tokenizer_unicode_version());
-  blas_describe(&known);
-  return struct_write(build, &known, sizeof known, "build", error);
 }

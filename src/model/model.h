@@ -42,8 +42,8 @@ struct gpt2_model {
 
   source *source;  /* where the files are from ... */
   tensors tensors; /* ... and what is in them; weights may point into their views */
-  void **owned;    /* (n_owned) weights in memory of our own */
-  size_t n_owned, owned_capacity;
+  void *memory;    /* (memory_size) weights in memory of our own */
+  size_t memory_size;
   uint64_t mapped_size, allocated_size; /* bytes of weights there, and in ours */
   uint64_t n_parameters;
   size_t n_ignored;
@@ -55,10 +55,6 @@ struct gpt2_model {
   int32_t n_eos_tokens;
   gpt2_token eos_tokens[MAX_EOS_TOKENS]; /* those of the config that are in range */
 };
-
-/* Takes the weights of a GPT-2 out of model->tensors: finds each by its name, checks its shape
- * against the config, leaves it where it is or widens it. */
-gpt2_status model_take_weights(gpt2_model *model, gpt2_error *error);
 
 static inline size_t model_d_head(const gpt2_model *model)
 {

@@ -1,17 +1,11 @@
 /* weights.c - the one place that knows what files call the weights. */
+#include "model/weights.h"
+
 #include <stdio.h>
 #include <string.h>
 
-#include "model/model.h"
-
 /* The sizes that shapes are made of. */
 typedef enum dimension { NONE, VOCAB, CTX, EMBD, QKV, INNER } dimension;
-
-typedef enum weight_kind {
-  VECTOR, /* a const float * */
-  MATRIX, /* a matrix as Hugging Face's Conv1D keeps it: (n_in, n_out) */
-  ROWS    /* a matrix with a row for each entry: (n_out, n_in) when multiplied */
-} weight_kind;
 
 typedef struct weight_name {
   const char *name; /* in the file, behind the prefix and, for those of a block, behind "h.N." */
@@ -21,30 +15,30 @@ typedef struct weight_name {
 } weight_name;
 
 static const weight_name model_weights[] = {
-    {"wte.weight", ROWS, offsetof(gpt2_model, wte), {VOCAB, EMBD}},
-    {"wpe.weight", ROWS, offsetof(gpt2_model, wpe), {CTX, EMBD}},
-    {"ln_f.weight", VECTOR, offsetof(gpt2_model, ln_f.weight), {EMBD}},
-    {"ln_f.bias", VECTOR, offsetof(gpt2_model, ln_f.bias), {EMBD}},
+    {"wte.weight", WEIGHT_TABLE, offsetof(gpt2_model, wte), {VOCAB, EMBD}},
+    {"wpe.weight", WEIGHT_TABLE, offsetof(gpt2_model, wpe), {CTX, EMBD}},
+    {"ln_f.weight", WEIGHT_VECTOR, offsetof(gpt2_model, ln_f.weight), {EMBD}},
+    {"ln_f.bias", WEIGHT_VECTOR, offsetof(gpt2_model, ln_f.bias), {EMBD}},
 };
 
 static const weight_name block_weights[] = {
-    {"ln_1.weight", VECTOR, offsetof(block, ln_1.weight), {EMBD}},
-    {"ln_1.bias", VECTOR, offsetof(block, ln_1.bias), {EMBD}},
-    {"attn.c_attn.weight", MATRIX, offsetof(block, attn_qkv.weight), {EMBD, QKV}},
-    {"attn.c_attn.bias", VECTOR, offsetof(block, attn_qkv.bias), {QKV}},
-    {"attn.c_proj.weight", MATRIX, offsetof(block, attn_proj.weight), {EMBD, EMBD}},
-    {"attn.c_proj.bias", VECTOR, offsetof(block, attn_proj.bias), {EMBD}},
-    {"ln_2.weight", VECTOR, offsetof(block, ln_2.weight), {EMBD}},
-    {"ln_2.bias", VECTOR, offsetof(block, ln_2.bias), {EMBD}},
-    {"mlp.c_fc.weight", MATRIX, offsetof(block, mlp_fc.weight), {EMBD, INNER}},
-    {"mlp.c_fc.bias", VECTOR, offsetof(block, mlp_fc.bias), {INNER}},
-    {"mlp.c_proj.weight", MATRIX, offsetof(block, mlp_proj.weight), {INNER, EMBD}},
-    {"mlp.c_proj.bias", VECTOR, offsetof(block, mlp_proj.bias), {EMBD}},
+    {"ln_1.weight", WEIGHT_VECTOR, offsetof(block, ln_1.weight), {EMBD}},
+    {"ln_1.bias", WEIGHT_VECTOR, offsetof(block, ln_1.bias), {EMBD}},
+    {"attn.c_attn.weight", WEIGHT_MATRIX, offsetof(block, attn_qkv.weight), {EMBD, QKV}},
+    {"attn.c_attn.bias", WEIGHT_VECTOR, offsetof(block, attn_qkv.bias), {QKV}},
+    {"attn.c_proj.weight", WEIGHT_MATRIX, offsetof(block, attn_proj.weight), {EMBD, EMBD}},
+    {"attn.c_proj.bias", WEIGHT_VECTOR, offsetof(block, attn_proj.bias), {EMBD}},
+    {"ln_2.weight", WEIGHT_VECTOR, offsetof(block, ln_2.weight), {EMBD}},
+    {"ln_2.bias", WEIGHT_VECTOR, offsetof(block, ln_2.bias), {EMBD}},
+    {"mlp.c_fc.weight", WEIGHT_MATRIX, offsetof(block, mlp_fc.weight), {EMBD, INNER}},
+    {"mlp.c_fc.bias", WEIGHT_VECTOR, offsetof(block, mlp_fc.bias), {INNER}},
+    {"mlp.c_proj.weight", WEIGHT_MATRIX, offsetof(block, mlp_proj.weight), {INNER, EMBD}},
+    {"mlp.c_proj.bias", WEIGHT_VECTOR, offsetof(block, mlp_proj.bias), {EMBD}},
 };
 
 /* The unembedding stands outside the transformer: it never has the prefix. */
 static const weight_name unembed_weight = {
-    "lm_head.weight", ROWS, offsetof(gpt2_model, unembed), {VOCAB, EMBD}};
+    "lm_head.weight", WEIGHT_UNEMBED, offsetof(gpt2_model, unembed), {VOCAB, EMBD}};
 
 /* Buffers of the causal mask, which some versions of transformers saved inside h.N. */
 static const char *const mask_buffers[] = {"attn.bias", "attn.masked_bias"};
@@ -97,67 +91,18 @@ static gpt2_status check_shape(const gpt2_model *model, const tensor *t, const w
               t->name, found, (unsigned long long)rows, (unsigned long long)columns);
 }
 
-/* Memory for n floats that is freed with the model. */
-static float *own_floats(gpt2_model *model, uint64_t n)
-{
-  if (model->n_owned == model->owned_capacity) {
-    size_t capacity = model->owned_capacity ? 2 * model->owned_capacity : 64;
-    if (!grow_array(&model->allocator, (void **)&model->owned, model->n_owned, capacity,
-                    sizeof *model->owned))
-      return NULL;
-    model->owned_capacity = capacity;
-  }
-  size_t size;
-  if (n > SIZE_MAX || !mul_size(&size, (size_t)n, sizeof(float)))
-    return NULL;
-  float *floats = allocate(&model->allocator, size);
-  if (floats)
-    model->owned[model->n_owned++] = floats;
-  return floats;
-}
-
-/* The elements as f32: where they are in memory, if they are that and aligned, else widened into
- * our own. */
-static gpt2_status take_floats(gpt2_model *model, tensor *t, const float **out, gpt2_error *error)
-{
-  t->used = true;
-  model->n_parameters += t->n;
-  uint64_t size =
-      t->n * sizeof(float); /* fits: the tensor's own size was checked, as f32 or less than twice */
-  *out = t->type == ELEMENT_F32 ? tensor_view(t) : NULL;
-  if (*out) {
-    model->mapped_size += size;
-    return GPT2_OK;
-  }
-  float *floats = own_floats(model, t->n);
-  if (!floats)
-    return fail_memory(error, (size_t)size);
-  *out = floats;
-  model->allocated_size += size;
-  return tensor_read_f32(t, 0, t->n, floats, error);
-}
-
-static gpt2_status take_weight(gpt2_model *model, tensor *t, const weight_name *w, void *field,
+/* Puts a weight on the list. */
+static gpt2_status list_weight(storage *s, tensor *t, const weight_name *w, void *field,
                                gpt2_error *error)
 {
-  gpt2_status status = check_shape(model, t, w, error);
-  const float *floats;
+  gpt2_status status = check_shape(s->model, t, w, error);
   if (status == GPT2_OK)
-    status = take_floats(model, t, &floats, error);
+    status = tensor_check_type(t, error);
   if (status != GPT2_OK)
     return status;
-  size_t rows = (size_t)t->shape[0], columns = w->kind == VECTOR ? 1 : (size_t)t->shape[1];
-  switch (w->kind) {
-  case VECTOR:
-    *(const float **)field = floats;
-    break;
-  case MATRIX:
-    *(matrix *)field = (matrix){floats, ELEMENT_F32, LAYOUT_IN_OUT, rows, columns, false};
-    break;
-  case ROWS:
-    *(matrix *)field = (matrix){floats, ELEMENT_F32, LAYOUT_OUT_IN, columns, rows, false};
-    break;
-  }
+  t->used = true;
+  s->model->n_parameters += t->n;
+  s->weights[s->n++] = (weight){.from = t, .kind = w->kind, .field = field};
   return GPT2_OK;
 }
 
@@ -168,24 +113,24 @@ static const char *file_of(const gpt2_model *model)
   return model->tensors.n_files > 0 ? model->tensors.files[0]->name : "the source";
 }
 
-static gpt2_status take_named(gpt2_model *model, const char *name, const weight_name *w,
-                              void *field, gpt2_error *error)
+static gpt2_status list_named(storage *s, const char *name, const weight_name *w, void *field,
+                              gpt2_error *error)
 {
-  tensor *t = tensors_find(&model->tensors, name);
+  tensor *t = tensors_find(&s->model->tensors, name);
   if (!t)
-    return fail(error, GPT2_ERR_NOT_FOUND, NO_OFFSET, "%s: has no tensor %s", file_of(model), name);
-  return take_weight(model, t, w, field, error);
+    return fail(error, GPT2_ERR_NOT_FOUND, NO_OFFSET, "%s: has no tensor %s", file_of(s->model),
+                name);
+  return list_weight(s, t, w, field, error);
 }
 
-static gpt2_status take_block(gpt2_model *model, const char *prefix, int32_t layer,
-                              gpt2_error *error)
+static gpt2_status list_block(storage *s, const char *prefix, int32_t layer, gpt2_error *error)
 {
   for (size_t i = 0; i < N_ELEMENTS(block_weights); i++) {
     const weight_name *w = &block_weights[i];
     char name[MAX_NAME];
     snprintf(name, sizeof name, "%sh.%d.%s", prefix, (int)layer, w->name);
     gpt2_status status =
-        take_named(model, name, w, (char *)&model->blocks[layer] + w->offset, error);
+        list_named(s, name, w, (char *)&s->model->blocks[layer] + w->offset, error);
     if (status != GPT2_OK)
       return status;
   }
@@ -211,32 +156,44 @@ static gpt2_status find_prefix(const gpt2_model *model, const char **prefix, gpt
 
 /* ---- The unembedding ---- */
 
-/* Elements compared at a time, on the stack. */
-enum { COMPARED = 1024 };
+/* Elements compared at a time, on the stack; and those after which their pages go back. */
+enum { COMPARED = 1024, FORGOTTEN = 64 * COMPARED };
 
-static gpt2_status equal_tensors(const tensor *a, const tensor *b, bool *equal, gpt2_error *error)
+static gpt2_status equal_pieces(const tensor *a, const tensor *b, uint64_t first, uint64_t n,
+                                bool *equal, gpt2_error *error)
 {
   float of_a[COMPARED], of_b[COMPARED];
-  *equal = a->n == b->n;
-  for (uint64_t i = 0; *equal && i < a->n; i += COMPARED) {
-    uint64_t n = a->n - i < COMPARED ? a->n - i : COMPARED;
-    gpt2_status status = tensor_read_f32(a, i, n, of_a, error);
+  for (uint64_t end = first + n; *equal && first < end; first += COMPARED) {
+    uint64_t count = end - first < COMPARED ? end - first : COMPARED;
+    gpt2_status status = tensor_read_f32(a, first, count, of_a, error);
     if (status == GPT2_OK)
-      status = tensor_read_f32(b, i, n, of_b, error);
+      status = tensor_read_f32(b, first, count, of_b, error);
     if (status != GPT2_OK)
       return status;
-    *equal = memcmp(of_a, of_b, (size_t)n * sizeof *of_a) == 0;
+    *equal = memcmp(of_a, of_b, (size_t)count * sizeof *of_a) == 0;
   }
   return GPT2_OK;
 }
 
+static gpt2_status equal_tensors(const tensor *a, const tensor *b, bool *equal, gpt2_error *error)
+{
+  gpt2_status status = GPT2_OK;
+  *equal = a->n == b->n;
+  for (uint64_t first = 0; status == GPT2_OK && *equal && first < a->n; first += FORGOTTEN) {
+    uint64_t n = a->n - first < FORGOTTEN ? a->n - first : FORGOTTEN;
+    status = equal_pieces(a, b, first, n, equal, error);
+    tensor_forget(a, first, n);
+    tensor_forget(b, first, n);
+  }
+  return status;
+}
+
 /* A model that ties its embeddings may still carry lm_head, equal to wte. One that differs is what
  * transformers (5.x) goes by, whatever the config says; a fixture holds us to that. */
-static gpt2_status take_unembed(gpt2_model *model, const char *prefix, gpt2_error *error)
+static gpt2_status list_unembed(storage *s, gpt2_error *error)
 {
-  char wte_name[MAX_NAME];
-  snprintf(wte_name, sizeof wte_name, "%s%s", prefix, model_weights[0].name);
-  const tensor *wte = tensors_find(&model->tensors, wte_name);
+  gpt2_model *model = s->model;
+  weight *wte = &s->weights[0];
   tensor *lm_head = tensors_find(&model->tensors, unembed_weight.name);
   if (!lm_head && !model->config.tie_word_embeddings)
     return fail(
@@ -247,14 +204,14 @@ static gpt2_status take_unembed(gpt2_model *model, const char *prefix, gpt2_erro
   if (lm_head && model->config.tie_word_embeddings) {
     gpt2_status status = check_shape(model, lm_head, &unembed_weight, error);
     if (status == GPT2_OK)
-      status = equal_tensors(wte, lm_head, &model->tied, error);
+      status = equal_tensors(wte->from, lm_head, &model->tied, error);
     if (status != GPT2_OK)
       return status;
     lm_head->used = true;
   }
   if (!model->tied)
-    return take_weight(model, lm_head, &unembed_weight, &model->unembed, error);
-  model->unembed = model->wte;
+    return list_weight(s, lm_head, &unembed_weight, &model->unembed, error);
+  wte->kind = WEIGHT_UNEMBED;
   return GPT2_OK;
 }
 
@@ -300,25 +257,34 @@ static gpt2_status list_ignored(gpt2_model *model, gpt2_error *error)
   return GPT2_OK;
 }
 
-gpt2_status model_take_weights(gpt2_model *model, gpt2_error *error)
+static gpt2_status list_all(storage *s, const char *prefix, gpt2_error *error)
 {
-  const char *prefix;
-  gpt2_status status = find_prefix(model, &prefix, error);
+  gpt2_status status = GPT2_OK;
   for (size_t i = 0; status == GPT2_OK && i < N_ELEMENTS(model_weights); i++) {
     const weight_name *w = &model_weights[i];
     char name[MAX_NAME];
     snprintf(name, sizeof name, "%s%s", prefix, w->name);
-    status = take_named(model, name, w, (char *)model + w->offset, error);
+    status = list_named(s, name, w, (char *)s->model + w->offset, error);
   }
+  for (int32_t layer = 0; status == GPT2_OK && layer < s->model->config.n_layer; layer++)
+    status = list_block(s, prefix, layer, error);
+  if (status == GPT2_OK)
+    status = list_unembed(s, error);
+  return status == GPT2_OK ? list_ignored(s->model, error) : status;
+}
+
+gpt2_status weights_list(storage *s, gpt2_error *error)
+{
+  gpt2_model *model = s->model;
+  const char *prefix;
+  gpt2_status status = find_prefix(model, &prefix, error);
   if (status != GPT2_OK)
     return status;
-  model->blocks =
-      allocate_array(&model->allocator, (size_t)model->config.n_layer, sizeof *model->blocks);
-  if (!model->blocks)
-    status = fail_memory(error, (size_t)model->config.n_layer * sizeof *model->blocks);
-  for (int32_t layer = 0; status == GPT2_OK && layer < model->config.n_layer; layer++)
-    status = take_block(model, prefix, layer, error);
-  if (status == GPT2_OK)
-    status = take_unembed(model, prefix, error);
-  return status == GPT2_OK ? list_ignored(model, error) : status;
+  size_t n_blocks = (size_t)model->config.n_layer; /* at most MAX_LAYERS */
+  size_t n = N_ELEMENTS(model_weights) + n_blocks * N_ELEMENTS(block_weights) + 1;
+  model->blocks = allocate_array(&model->allocator, n_blocks, sizeof *model->blocks);
+  s->weights = allocate_array(&model->allocator, n, sizeof *s->weights);
+  if (!model->blocks || !s->weights)
+    return fail_memory(error, n * sizeof *s->weights + n_blocks * sizeof *model->blocks);
+  return list_all(s, prefix, error);
 }

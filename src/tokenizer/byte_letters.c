@@ -33,6 +33,11 @@ size_t letters_to_bytes(const char *name, size_t size, char *bytes, bool *writte
   *written = true;
   for (size_t at = 0, n; at < size; at += n) {
     uint32_t letter = 0;
+    if (name[at] > 0x20 && name[at] < 0x7f) { /* most are ASCII, and themselves */
+      bytes[n_bytes++] = name[at];
+      n = 1;
+      continue;
+    }
     n = utf8_decode((const uint8_t *)name + at, size - at, &letter);
     int byte = n > 0 ? byte_of(letter) : -1;
     if (byte < 0) {

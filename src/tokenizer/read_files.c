@@ -5,7 +5,7 @@
  * the next free id, for which the model has no row. */
 #include <string.h>
 
-#include "base/cursor.h"
+#include "tokenizer/merges.h"
 #include "tokenizer/reading.h"
 
 /* The files beside vocab.json; a root is NULL where there is no such file. */
@@ -17,7 +17,7 @@ typedef struct side_files {
 
 /* What is collected from them; the texts stay theirs. */
 typedef struct side_tokens {
-  const json_t *vocab;
+  const json_pieces *vocab;
   json_t *special; /* text -> ADDED_... flags of the tokens that are called special */
   json_t *listed;  /* text -> true of the tokens in `list` */
   added_list list;
@@ -204,7 +204,7 @@ static gpt2_status list_specials(side_tokens *tokens, gpt2_error *error)
   json_t *flags;
   gpt2_status status = GPT2_OK;
   json_object_foreach (tokens->special, text, flags) {
-    const json_t *id = json_object_get(tokens->vocab, text);
+    const json_t *id = json_pieces_get(tokens->vocab, text);
     if (status == GPT2_OK && json_is_integer(id) && !json_object_get(tokens->listed, text))
       status = added_list_add(&tokens->list, text, (gpt2_token)json_integer_value(id),
                               (uint32_t)json_integer_value(flags), error);
@@ -247,8 +247,8 @@ static gpt2_status read_config(tokenizer *t, const json_document *config, gpt2_e
   return json_get_bool(config->root, "add_prefix_space", config->name, &t->add_prefix_space, error);
 }
 
-static gpt2_status read_side_files(tokenizer *t, source *s, const json_t *vocab, const char *where,
-                                   gpt2_error *error)
+static gpt2_status read_side_files(tokenizer *t, source *s, const json_pieces *vocab,
+                                   const char *where, gpt2_error *error)
 {
   side_files files = {.config = {.root = NULL}};
   side_tokens tokens = {.vocab = vocab,
@@ -277,55 +277,37 @@ static gpt2_status read_side_files(tokenizer *t, source *s, const json_t *vocab,
   return status;
 }
 
-/* A merge a line. */
-static gpt2_status read_merge_lines(merge_reader *reader, cursor *c, gpt2_error *error)
+static gpt2_status read_merges_file(tokenizer *t, source *s, pool *p, const json_pieces *vocab,
+                                    gpt2_error *error)
 {
-  gpt2_status status = GPT2_OK;
-  const uint8_t *line;
-  size_t size;
-  while (status == GPT2_OK && (line = cursor_line(c, &size))) {
-    reader->number++;
-    if (size > 0)
-      status = merge_reader_add_line(reader, (const char *)line, size, error);
-  }
-  return status;
-}
-
-static gpt2_status read_merges_file(tokenizer *t, source *s, const json_t *vocab, gpt2_error *error)
-{
-  file *merges;
-  const uint8_t *bytes;
-  gpt2_status status = source_file(s, "merges.txt", &merges, error);
+  file *text;
+  merge_file merges = {.vocabulary = &t->vocabulary, .vocab = vocab};
+  gpt2_status status = source_file(s, "merges.txt", &text, error);
   if (status != GPT2_OK)
     return status;
-  merge_reader reader = {
-      .t = t, .vocab = vocab, .file = merges->name, .prefix = "line ", .suffix = ""};
-  status = file_bytes(merges, JSON_FILE_LIMIT, &bytes, error);
-  if (status == GPT2_OK) {
-    cursor c = cursor_over(bytes, (size_t)merges->size);
-    status = read_merge_lines(&reader, &c, error);
-  }
+  merges.name = text->name;
+  merges.size = (size_t)text->size;
+  status = file_bytes(text, JSON_FILE_LIMIT, &merges.text, error);
   if (status == GPT2_OK)
-    status = merge_reader_finish(&reader, error);
-  else
-    merge_reader_free(&reader);
-  file_close(merges);
+    status = merges_read(&merges, p, error);
+  file_close(text);
   return status;
 }
 
-gpt2_status read_vocabulary_files(tokenizer *t, source *s, gpt2_error *error)
+gpt2_status read_vocabulary_files(tokenizer *t, source *s, pool *p, gpt2_error *error)
 {
-  json_document vocab;
-  gpt2_status status = json_open(s, "vocab.json", &vocab, error);
+  json_document document;
+  json_pieces vocab = {.outer = NULL};
+  gpt2_status status = json_open_cut(s, p, "vocab.json", &document, &vocab, 1, error);
   if (status == GPT2_ERR_NOT_FOUND)
     return fail(error, GPT2_ERR_NOT_FOUND, NO_OFFSET,
                 "the model has neither a tokenizer.json nor a vocab.json");
   if (status != GPT2_OK)
     return status;
   t->origin = "vocab.json + merges.txt";
-  status = read_side_files(t, s, vocab.root, vocab.name, error);
+  status = read_side_files(t, s, &vocab, document.name, error);
   if (status == GPT2_OK)
-    status = read_merges_file(t, s, vocab.root, error);
-  json_close(&vocab);
+    status = read_merges_file(t, s, p, &vocab, error);
+  json_close_cut(p, &document, &vocab, 1);
   return status;
 }

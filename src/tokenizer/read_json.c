@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "tokenizer/merges.h"
 #include "tokenizer/reading.h"
 
 static const char split_pattern[] =
@@ -183,7 +184,7 @@ static gpt2_status read_added_token(const json_t *object, size_t index, const ch
   return status;
 }
 
-static gpt2_status read_added(const json_t *root, const json_t *vocab, const char *where,
+static gpt2_status read_added(const json_t *root, const json_pieces *vocab, const char *where,
                               added_list *list, gpt2_error *error)
 {
   const json_t *tokens = json_object_get(root, "added_tokens");
@@ -196,7 +197,7 @@ static gpt2_status read_added(const json_t *root, const json_t *vocab, const cha
     const char *content = json_string_value(json_object_get(json_array_get(tokens, i), "content"));
     has_end |= content && strcmp(content, end_of_text) == 0;
   }
-  const json_t *end = has_end ? NULL : json_object_get(vocab, end_of_text);
+  const json_t *end = has_end ? NULL : json_pieces_get(vocab, end_of_text);
   if (status == GPT2_OK && json_is_integer(end))
     status = added_list_add(list, end_of_text, (gpt2_token)json_integer_value(end), ADDED_SPECIAL,
                             error);
@@ -204,6 +205,9 @@ static gpt2_status read_added(const json_t *root, const json_t *vocab, const cha
 }
 
 /* ---- The model ---- */
+
+/* Its large parts, which are parsed in pieces. */
+enum { VOCAB, MERGES, N_CUTS };
 
 /* Options that must be off: GPT-2's own tokenizer has none of them. */
 static gpt2_status check_options(const json_t *model, const char *where, gpt2_error *error)
@@ -226,7 +230,7 @@ static gpt2_status check_options(const json_t *model, const char *where, gpt2_er
 }
 
 /* What stands for bytes without a token. Where every byte has one it does not matter. */
-static gpt2_status read_unknown(tokenizer *t, const json_t *model, const json_t *vocab,
+static gpt2_status read_unknown(tokenizer *t, const json_t *model, const json_pieces *vocab,
                                 const char *where, gpt2_error *error)
 {
   const char *name = NULL;
@@ -245,7 +249,7 @@ static gpt2_status read_unknown(tokenizer *t, const json_t *model, const json_t 
         error, GPT2_ERR_UNSUPPORTED, NO_OFFSET,
         "%s: \"byte_fallback\" is true and some bytes have no token, which is not supported",
         where);
-  const json_t *id = name ? json_object_get(vocab, name) : NULL;
+  const json_t *id = name ? json_pieces_get(vocab, name) : NULL;
   if (name && !id)
     return fail(error, GPT2_ERR_FORMAT, NO_OFFSET,
                 "%s: \"unk_token\" is \"%s\", which the vocabulary does not have", where, name);
@@ -255,37 +259,19 @@ static gpt2_status read_unknown(tokenizer *t, const json_t *model, const json_t 
   return GPT2_OK;
 }
 
-static gpt2_status read_merge(merge_reader *r, const json_t *value, gpt2_error *error)
-{
-  if (json_is_string(value))
-    return merge_reader_add_line(r, json_string_value(value), json_string_length(value), error);
-  const json_t *left = json_array_get(value, 0), *right = json_array_get(value, 1);
-  if (json_array_size(value) != 2 || !json_is_string(left) || !json_is_string(right))
-    return fail(error, GPT2_ERR_FORMAT, NO_OFFSET,
-                "%s: merges[%zu] is not a merge: expected two tokens, as \"a b\" or [\"a\", \"b\"]",
-                r->file, r->number);
-  return merge_reader_add(r, json_string_value(left), json_string_length(left),
-                          json_string_value(right), json_string_length(right), error);
-}
-
-static gpt2_status read_merges(tokenizer *t, const json_t *model, const json_t *vocab,
+static gpt2_status read_merges(tokenizer *t, pool *p, const json_t *model, const json_pieces *cuts,
                                const char *where, gpt2_error *error)
 {
-  const json_t *merges = json_object_get(model, "merges");
-  if (!json_is_array(merges))
-    return json_unexpected(merges, "merges", "an array", where, error);
-  merge_reader reader = {.t = t, .vocab = vocab, .file = where, .prefix = "merges[", .suffix = "]"};
-  gpt2_status status = GPT2_OK;
-  for (; status == GPT2_OK && reader.number < json_array_size(merges); reader.number++)
-    status = read_merge(&reader, json_array_get(merges, reader.number), error);
-  if (status == GPT2_OK)
-    return merge_reader_finish(&reader, error);
-  merge_reader_free(&reader);
-  return status;
+  const json_t *array = json_object_get(model, "merges");
+  if (!json_is_array(array))
+    return json_unexpected(array, "merges", "an array", where, error);
+  const merge_file merges = {
+      .vocabulary = &t->vocabulary, .vocab = &cuts[VOCAB], .name = where, .array = &cuts[MERGES]};
+  return merges_read(&merges, p, error);
 }
 
-static gpt2_status read_model(tokenizer *t, const json_t *root, const char *where,
-                              gpt2_error *error)
+static gpt2_status read_model(tokenizer *t, pool *p, const json_t *root, const json_pieces *cuts,
+                              const char *where, gpt2_error *error)
 {
   const json_t *model = json_object_get(root, "model"), *vocab = json_object_get(model, "vocab");
   if (!json_is_object(model))
@@ -296,23 +282,25 @@ static gpt2_status read_model(tokenizer *t, const json_t *root, const char *wher
   if (!json_is_object(vocab))
     return json_unexpected(vocab, "vocab", "an object", where, error);
   added_list added = {.allocator = &t->allocator};
-  status = read_added(root, vocab, where, &added, error);
+  status = read_added(root, &cuts[VOCAB], where, &added, error);
   if (status == GPT2_OK)
-    status = read_tokens(t, vocab, &added, where, error);
+    status = read_tokens(t, &cuts[VOCAB], &added, where, error);
   added_list_free(&added);
   if (status == GPT2_OK)
-    status = read_unknown(t, model, vocab, where, error);
+    status = read_unknown(t, model, &cuts[VOCAB], where, error);
   if (status == GPT2_OK)
-    status = read_merges(t, model, vocab, where, error);
+    status = read_merges(t, p, model, cuts, where, error);
   if (status == GPT2_OK)
     status = json_get_bool(model, "ignore_merges", where, &t->vocabulary.match_words, error);
   return status;
 }
 
-gpt2_status read_tokenizer_json(tokenizer *t, source *s, gpt2_error *error)
+gpt2_status read_tokenizer_json(tokenizer *t, source *s, pool *p, gpt2_error *error)
 {
   json_document document;
-  gpt2_status status = json_open(s, "tokenizer.json", &document, error);
+  json_pieces cuts[] = {[VOCAB] = {.outer = "model", .inner = "vocab"},
+                        [MERGES] = {.outer = "model", .inner = "merges"}};
+  gpt2_status status = json_open_cut(s, p, "tokenizer.json", &document, cuts, N_CUTS, error);
   if (status != GPT2_OK)
     return status;
   t->origin = "tokenizer.json";
@@ -320,7 +308,7 @@ gpt2_status read_tokenizer_json(tokenizer *t, source *s, gpt2_error *error)
   if (status == GPT2_OK)
     status = read_pre_tokenizer(t, document.root, document.name, error);
   if (status == GPT2_OK)
-    status = read_model(t, document.root, document.name, error);
-  json_close(&document);
+    status = read_model(t, p, document.root, cuts, document.name, error);
+  json_close_cut(p, &document, cuts, N_CUTS);
   return status;
 }

@@ -3,8 +3,6 @@
 
 #include <string.h>
 
-#include "tokenizer/byte_letters.h"
-
 const char end_of_text[] = "<|endoftext|>";
 
 /* Makes room for n + 1 elements of `size` bytes in an array that grows. */
@@ -65,13 +63,12 @@ gpt2_status read_added_flags(const json_t *object, const char *where, uint32_t *
 
 /* ---- Tokens ---- */
 
-/* The names of all tokens: those of `vocab`, then the added ones that it lacks. */
-static gpt2_status collect_names(const json_t *vocab, const added_list *added, const char *where,
-                                 token_name *names, size_t *n, gpt2_error *error)
+static gpt2_status collect_piece(const json_t *piece, const char *where, token_name *names,
+                                 size_t *n, gpt2_error *error)
 {
   const char *name;
   json_t *value;
-  json_object_foreach ((json_t *)(uintptr_t)vocab, name, value) {
+  json_object_foreach ((json_t *)(uintptr_t)piece, name, value) {
     json_int_t id = json_is_integer(value) ? json_integer_value(value) : -1;
     if (id < 0)
       return json_unexpected(value, name, "an id, an integer from 0 on", where, error);
@@ -81,9 +78,21 @@ static gpt2_status collect_names(const json_t *vocab, const added_list *added, c
                   (long long)id, INT32_MAX - 1);
     names[(*n)++] = (token_name){.text = name, .size = strlen(name), .id = (gpt2_token)id};
   }
+  return GPT2_OK;
+}
+
+/* The names of all tokens: those of `vocab`, then the added ones that it lacks. */
+static gpt2_status collect_names(const json_pieces *vocab, const added_list *added,
+                                 const char *where, token_name *names, size_t *n, gpt2_error *error)
+{
+  gpt2_status status = GPT2_OK;
+  for (size_t i = 0; status == GPT2_OK && i < vocab->n; i++)
+    status = collect_piece(vocab->piece[i], where, names, n, error);
+  if (status != GPT2_OK)
+    return status;
   for (size_t i = 0; i < added->n; i++) {
     const added_token *token = &added->tokens[i];
-    const json_t *listed = json_object_get(vocab, token->text);
+    const json_t *listed = json_pieces_get(vocab, token->text);
     if (listed && json_integer_value(listed) != token->id)
       return fail(error, GPT2_ERR_FORMAT, NO_OFFSET,
                   "%s: the added token \"%s\" has the id %d, but %lld in the vocabulary", where,
@@ -106,10 +115,10 @@ static void mark_added(vocabulary *v, const added_tokens *added)
   }
 }
 
-gpt2_status read_tokens(tokenizer *t, const json_t *vocab, const added_list *added,
+gpt2_status read_tokens(tokenizer *t, const json_pieces *vocab, const added_list *added,
                         const char *where, gpt2_error *error)
 {
-  size_t n = 0, most = json_object_size(vocab);
+  size_t n = 0, most = json_pieces_size(vocab);
   if (most == 0)
     return fail(error, GPT2_ERR_FORMAT, NO_OFFSET, "%s: the vocabulary is empty", where);
   gpt2_status status =
@@ -127,123 +136,4 @@ gpt2_status read_tokens(tokenizer *t, const json_t *vocab, const added_list *add
     mark_added(&t->vocabulary, &t->added);
   release(&t->allocator, names);
   return status;
-}
-
-/* ---- Merges ---- */
-
-/* The three names of a merge as the file writes them; the third is both together. */
-typedef struct merge_names {
-  const char *left, *right;
-  size_t left_size, right_size;
-} merge_names;
-
-/* Finds the token of a part of the name buffer, which ends where a NUL can be put; NO_TOKEN: there
- * is none. */
-static uint32_t find_listed(const merge_reader *r, char *name, size_t size)
-{
-  char behind = name[size];
-  name[size] = '\0';
-  const json_t *id = strlen(name) == size ? json_object_get(r->vocab, name) : NULL;
-  name[size] = behind;
-  return id ? vocabulary_place(&r->t->vocabulary, (gpt2_token)json_integer_value(id)) : NO_TOKEN;
-}
-
-/* Looks the names up in the JSON: those that byte letters do not write are nowhere else. No text is
- * ever merged to them, but they must be there. */
-static void find_names_listed(merge_reader *r, const merge_names *names, merge *found)
-{
-  memcpy(r->name, names->left, names->left_size);
-  memcpy(r->name + names->left_size, names->right, names->right_size);
-  found->left = find_listed(r, r->name, names->left_size);
-  found->right = find_listed(r, r->name + names->left_size, names->right_size);
-  found->made = find_listed(r, r->name, names->left_size + names->right_size);
-}
-
-static uint32_t token_at(const trie *t, uint32_t node)
-{
-  return node == TRIE_ROOT ? NO_TOKEN : t->tokens[node];
-}
-
-static void find_names(merge_reader *r, const merge_names *names, merge *found)
-{
-  const trie *t = &r->t->vocabulary.names;
-  bool left_written, right_written;
-  size_t n_left = letters_to_bytes(names->left, names->left_size, r->name, &left_written);
-  char *right = r->name + n_left;
-  size_t n_right = letters_to_bytes(names->right, names->right_size, right, &right_written);
-  if (!left_written || !right_written || n_left == 0 || n_right == 0) {
-    find_names_listed(r, names, found);
-    return;
-  }
-  uint32_t node = trie_walk(t, TRIE_ROOT, r->name, n_left);
-  found->left = token_at(t, node);
-  found->right = vocabulary_word(&r->t->vocabulary, right, n_right);
-  found->made = node == TRIE_ROOT ? NO_TOKEN : token_at(t, trie_walk(t, node, right, n_right));
-}
-
-/* Fails with the name that was not found. */
-static gpt2_status fail_name(const merge_reader *r, const merge_names *names, const merge *found,
-                             gpt2_error *error)
-{
-  bool has_left =
-      found->left == NO_TOKEN || found->right != NO_TOKEN; /* is in the name that lacks */
-  bool has_right = found->left != NO_TOKEN;
-  enum { SHOWN = 100 }; /* bytes of a name in the message */
-  size_t left = !has_left ? 0 : names->left_size < SHOWN ? names->left_size : SHOWN;
-  size_t right = !has_right ? 0 : names->right_size < SHOWN ? names->right_size : SHOWN;
-  return fail(error, GPT2_ERR_FORMAT, NO_OFFSET,
-              "%s: %s%zu%s names the token \"%.*s%.*s\", which the vocabulary does not have",
-              r->file, r->prefix, r->number, r->suffix, (int)left, names->left, (int)right,
-              names->right);
-}
-
-gpt2_status merge_reader_add(merge_reader *r, const char *left, size_t left_size, const char *right,
-                             size_t right_size, gpt2_error *error)
-{
-  const merge_names names = {left, right, left_size, right_size};
-  merge found;
-  while (r->name_capacity <= left_size + right_size)
-    if (!make_room(&r->t->allocator, (void **)&r->name, r->name_capacity, &r->name_capacity, 1))
-      return fail_memory(error, left_size + right_size);
-  find_names(r, &names, &found);
-  if (found.left == NO_TOKEN || found.right == NO_TOKEN || found.made == NO_TOKEN)
-    return fail_name(r, &names, &found, error);
-  if (r->n == MAX_MERGES)
-    return fail(error, GPT2_ERR_LIMIT, NO_OFFSET, "%s: has more than %d merges", r->file,
-                MAX_MERGES);
-  if (!make_room(&r->t->allocator, (void **)&r->merges, r->n, &r->capacity, sizeof *r->merges))
-    return fail_memory(error, r->n * sizeof *r->merges);
-  r->merges[r->n++] = found;
-  return GPT2_OK;
-}
-
-gpt2_status merge_reader_add_line(merge_reader *r, const char *line, size_t size, gpt2_error *error)
-{
-  static const char version[] = "#version";
-  if (size >= sizeof version - 1 && memcmp(line, version, sizeof version - 1) == 0)
-    return GPT2_OK;
-  const char *space = memchr(line, ' ', size);
-  size_t left = space ? (size_t)(space - line) : size;
-  if (!space || memchr(space + 1, ' ', size - left - 1))
-    return fail(error, GPT2_ERR_FORMAT, NO_OFFSET,
-                "%s: %s%zu%s is not a merge: expected two tokens with a space between them",
-                r->file, r->prefix, r->number, r->suffix);
-  return merge_reader_add(r, line, left, space + 1, size - left - 1, error);
-}
-
-gpt2_status merge_reader_finish(merge_reader *r, gpt2_error *error)
-{
-  merge *merges = r->merges;
-  r->merges = NULL;
-  gpt2_status status = vocabulary_set_merges(&r->t->vocabulary, merges, r->n, error);
-  merge_reader_free(r);
-  return status;
-}
-
-void merge_reader_free(merge_reader *r)
-{
-  release(&r->t->allocator, r->merges);
-  release(&r->t->allocator, r->name);
-  r->merges = NULL;
-  r->name = NULL;
 }

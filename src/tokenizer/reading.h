@@ -3,7 +3,7 @@
 #ifndef TOKENIZER_READING_H
 #define TOKENIZER_READING_H
 
-#include "formats/json.h"
+#include "formats/json_cut.h"
 #include "tokenizer/added.h"
 #include "tokenizer/tokenizer.h"
 #include "tokenizer/vocabulary.h"
@@ -18,10 +18,10 @@ struct tokenizer {
 };
 
 /* Each fills a zeroed tokenizer; GPT2_ERR_NOT_FOUND when its first file is not there. */
-gpt2_status read_tokenizer_json(tokenizer *t, source *s, gpt2_error *error);
-gpt2_status read_vocabulary_files(tokenizer *t, source *s, gpt2_error *error);
+gpt2_status read_tokenizer_json(tokenizer *t, source *s, pool *p, gpt2_error *error);
+gpt2_status read_vocabulary_files(tokenizer *t, source *s, pool *p, gpt2_error *error);
 
-/* ---- First the tokens ---- */
+/* ---- The tokens; then come the merges (merges.h) ---- */
 
 /* Added tokens while they are collected; their texts belong to the JSON they come from. */
 typedef struct added_list {
@@ -46,33 +46,7 @@ extern const char end_of_text[];
 
 /* Fills t->vocabulary's tokens and t->added. `vocab` maps names to ids; added tokens that it has,
  * too, must have the same id there. */
-gpt2_status read_tokens(tokenizer *t, const json_t *vocab, const added_list *added,
+gpt2_status read_tokens(tokenizer *t, const json_pieces *vocab, const added_list *added,
                         const char *where, gpt2_error *error);
-
-/* ---- Then the merges ---- */
-
-typedef struct merge_reader {
-  tokenizer *t;
-  const json_t *vocab;
-  const char *file;
-  const char *prefix, *suffix; /* of a merge's number in the file, for messages: "line 3" */
-  size_t number;               /* of the merge that is being read */
-  merge *merges;               /* (n), room for `capacity` */
-  size_t n, capacity;
-  char *name; /* room for the names of a merge */
-  size_t name_capacity;
-} merge_reader;
-
-/* Adds a merge of two names. */
-gpt2_status merge_reader_add(merge_reader *r, const char *left, size_t left_size, const char *right,
-                             size_t right_size, gpt2_error *error);
-
-/* The same for both in one string, with a space between; "#version" lines are left out. */
-gpt2_status merge_reader_add_line(merge_reader *r, const char *line, size_t size,
-                                  gpt2_error *error);
-
-/* Hands the merges over to the vocabulary, and frees the rest. */
-gpt2_status merge_reader_finish(merge_reader *r, gpt2_error *error);
-void merge_reader_free(merge_reader *r);
 
 #endif

@@ -8,23 +8,23 @@
 #include "tokenizer/words.h"
 
 /* That there is no tokenizer.json is no failure yet, and must leave no words. */
-static gpt2_status read_any(tokenizer *t, source *s, gpt2_error *error)
+static gpt2_status read_any(tokenizer *t, source *s, pool *p, gpt2_error *error)
 {
   gpt2_error first = {.struct_size = sizeof first};
-  gpt2_status status = read_tokenizer_json(t, s, &first);
+  gpt2_status status = read_tokenizer_json(t, s, p, &first);
   if (status == GPT2_ERR_NOT_FOUND)
-    return read_vocabulary_files(t, s, error);
+    return read_vocabulary_files(t, s, p, error);
   return status == GPT2_OK ? GPT2_OK : fail(error, status, first.offset, "%s", first.message);
 }
 
-gpt2_status tokenizer_load(source *s, tokenizer **out, gpt2_error *error)
+gpt2_status tokenizer_load(source *s, pool *p, tokenizer **out, gpt2_error *error)
 {
   *out = NULL;
   tokenizer *t = allocate_zeroed(source_allocator(s), sizeof *t);
   if (!t)
     return fail_memory(error, sizeof *t);
   t->allocator = *source_allocator(s);
-  gpt2_status status = read_any(t, s, error);
+  gpt2_status status = read_any(t, s, p, error);
   if (status != GPT2_OK) {
     tokenizer_free(t);
     return status;

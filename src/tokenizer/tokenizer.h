@@ -2,14 +2,15 @@
 #ifndef TOKENIZER_TOKENIZER_H
 #define TOKENIZER_TOKENIZER_H
 
+#include "base/pool.h"
 #include "base/source.h"
 
 typedef struct tokenizer tokenizer;
 
 /* Reads tokenizer.json, or vocab.json + merges.txt (+ added_tokens.json, special_tokens_map.json,
  * tokenizer_config.json where they add something) from a model's folder. GPT2_ERR_NOT_FOUND when
- * there is neither. */
-gpt2_status tokenizer_load(source *s, tokenizer **out, gpt2_error *error);
+ * there is neither. The pool's threads help; it is the caller who reads and allocates. */
+gpt2_status tokenizer_load(source *s, pool *p, tokenizer **out, gpt2_error *error);
 void tokenizer_free(tokenizer *t);
 
 /* "tokenizer.json" or "vocab.json + merges.txt". */

@@ -72,6 +72,32 @@ static void the_default_model_is_described(void **state)
   json_decref(json);
 }
 
+/* What the default model is kept in, by the options. */
+static void weights_are_kept_in_the_type_that_is_asked_for(void **state)
+{
+  (void)state;
+  static const struct {
+    const char *weights, *compute, *type, *unembedding, *how;
+  } cases[] = {
+      {"stored", "default", "f16", "f16", "exact"}, {"stored", "fast", "f16", "f16", "exact"},
+      {"f32", "default", "f32", "f32", "exact"},    {"q8_0", "default", "q8_0", "q8_0", "fast"},
+      {"q4_0", "default", "q4_0", "q8_0", "fast"},  {"q8_0", "exact", "q8_0", "q8_0", "exact"},
+      {"bf16", "exact", "bf16", "bf16", "exact"},
+  };
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    outcome o = RUN("info", NULL, "--json", "--model", default_model(), "--weights",
+                    cases[i].weights, "--compute", cases[i].compute, "--threads", "2");
+    assert_quiet_success(&o);
+    json_t *json = json_of(&o);
+    expect_text(json, "stored_type", "F16");
+    expect_text(json, "weights_type", cases[i].type);
+    expect_text(json, "unembedding_type", cases[i].unembedding);
+    expect_text(json, "compute", cases[i].how);
+    json_decref(json);
+    free_outcome(&o);
+  }
+}
+
 static void the_library_is_described(void **state)
 {
   (void)state;
@@ -132,6 +158,7 @@ int main(void)
 {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(the_default_model_is_described),
+      cmocka_unit_test(weights_are_kept_in_the_type_that_is_asked_for),
       cmocka_unit_test(the_library_is_described),
       cmocka_unit_test(lines_have_the_same_keys_as_json),
       cmocka_unit_test(a_model_without_tokenizer_is_described_with_the_reason),

@@ -104,6 +104,11 @@ static void values_are_read_whole_and_in_their_range(void **state)
       {"score", "--stride", "0"},
       {"score", "--stride", "-5"},
       {"score", "--threads", "two"},
+      {"generate", "--weights", "q5_0"},
+      {"generate", "--compute", "quick"},
+      {"score", "--weights", ""},
+      {"info", "--weights", "F16"},
+      {"info", "--compute", "1"},
       {"bench", "--repeat", "0"},
       {"bench", "--repeat", "1001"},
   };

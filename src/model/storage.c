@@ -1,0 +1,293 @@
+/* storage.c - what the weights are kept in, and the work of getting them there. */
+#include "model/storage.h"
+
+#include <string.h>
+
+#include "base/pages.h"
+#include "kernels/packed.h"
+
+/* Bytes of the file that a tile converts, about: long enough to be worth a claim, and few enough
+ * that the pages of all tiles at work are nothing beside the weights. */
+enum { TILE_SIZE = 256 << 10 };
+
+/* Bytes that are read at a time where there is no view: enough for some tiles a thread. */
+enum { READ_SIZE = 4 << 20 };
+
+/* Bytes of a tile that only gets pages. */
+enum { PAGES_SIZE = 4 << 20 };
+
+/* ---- What each is kept as ---- */
+
+static bool is_block_type(element_type type)
+{
+  return type == ELEMENT_Q8_0 || type == ELEMENT_Q4_0;
+}
+
+static element_type kept_type(const weight *w, int32_t wanted)
+{
+  static const element_type types[] = {[GPT2_TYPE_F32] = ELEMENT_F32,
+                                       [GPT2_TYPE_F16] = ELEMENT_F16,
+                                       [GPT2_TYPE_BF16] = ELEMENT_BF16,
+                                       [GPT2_TYPE_Q8_0] = ELEMENT_Q8_0,
+                                       [GPT2_TYPE_Q4_0] = ELEMENT_Q4_0};
+  element_type stored = w->from->type == ELEMENT_F64 ? ELEMENT_F32 : w->from->type;
+  if (w->kind == WEIGHT_VECTOR)
+    return ELEMENT_F32;
+  if (w->kind == WEIGHT_TABLE || wanted == GPT2_TYPE_DEFAULT)
+    return stored;
+  if (w->kind == WEIGHT_UNEMBED && wanted == GPT2_TYPE_Q4_0)
+    return ELEMENT_Q8_0; /* its errors go straight to the logits */
+  return types[wanted];
+}
+
+/* Whether rows are rounded before they are multiplied with it. */
+static bool is_fast(const storage *s, const weight *w, element_type type, int32_t compute)
+{
+  if (w->kind == WEIGHT_TABLE)
+    return false;
+  if (is_block_type(type))
+    return compute != GPT2_COMPUTE_EXACT;
+  return type == ELEMENT_BF16 && compute == GPT2_COMPUTE_FAST && s->kernel->bf16;
+}
+
+static void describe(const storage *s, weight *w, const gpt2_load_options *options)
+{
+  const tensor *t = w->from;
+  element_type type = kept_type(w, options->weights);
+  layout rows = w->kind == WEIGHT_MATRIX ? LAYOUT_IN_OUT : LAYOUT_OUT_IN;
+  size_t n_rows = (size_t)t->shape[0], n_columns = t->rank == 1 ? 1 : (size_t)t->shape[1];
+  w->change = (conversion){.to = {.type = type,
+                                  .layout = is_block_type(type) ? LAYOUT_PACKED : rows,
+                                  .n_in = rows == LAYOUT_IN_OUT ? n_rows : n_columns,
+                                  .n_out = rows == LAYOUT_IN_OUT ? n_columns : n_rows,
+                                  .fast = is_fast(s, w, type, options->compute)},
+                           .from = t->type,
+                           .from_layout = rows,
+                           .n_rows = n_rows,
+                           .n_columns = n_columns};
+  w->view = type == t->type ? tensor_view(t) : NULL;
+}
+
+/* ---- Where it is kept ---- */
+
+static size_t row_size(const weight *w)
+{
+  return w->change.n_columns * element_size(w->change.from);
+}
+
+/* What tiles are for: the conversion of what has a view (vectors are short: the loading thread
+ * reads them), or the pages of what stays there. */
+static bool is_tiled(const weight *w, const gpt2_load_options *options)
+{
+  if (w->view)
+    return options->flags & GPT2_LOAD_PREFAULT;
+  return w->kind != WEIGHT_VECTOR && tensor_bytes(w->from);
+}
+
+static size_t tiles_of(const weight *w)
+{
+  return (w->change.n_rows + w->tile_rows - 1) / w->tile_rows;
+}
+
+static void cut_into_tiles(storage *s, weight *w, const gpt2_load_options *options)
+{
+  size_t step = conversion_granularity(&w->change);
+  size_t fitting = (w->view ? PAGES_SIZE : TILE_SIZE) / row_size(w) / step;
+  w->tile_rows = fitting > 0 ? fitting * step : step;
+  w->first_tile = s->n_tiles;
+  if (is_tiled(w, options))
+    s->n_tiles += tiles_of(w);
+}
+
+static gpt2_status fail_size(const weight *w, gpt2_error *error)
+{
+  return fail(error, GPT2_ERR_MEMORY, NO_OFFSET,
+              "%s: tensor %s: the weights do not fit the memory that can be addressed",
+              w->from->from->name, w->from->name);
+}
+
+/* Every weight begins at a multiple of MEMORY_ALIGNMENT. */
+static gpt2_status lay_out(gpt2_model *model, weight *w, gpt2_error *error)
+{
+  size_t *total = &model->memory_size;
+  if (!matrix_size(&w->change.to, &w->size))
+    return fail_size(w, error);
+  *(w->view ? &model->mapped_size : &model->allocated_size) += w->size;
+  if (w->view)
+    return GPT2_OK;
+  w->offset = *total;
+  if (!add_size(total, *total, w->size) || !add_size(total, *total, MEMORY_ALIGNMENT - 1))
+    return fail_size(w, error);
+  *total -= *total % MEMORY_ALIGNMENT;
+  return GPT2_OK;
+}
+
+static gpt2_status take_memory(storage *s, const gpt2_load_options *options, gpt2_error *error)
+{
+  gpt2_model *model = s->model;
+  size_t size = model->memory_size;
+  bool huge = options->flags & GPT2_LOAD_HUGE_PAGES && size >= HUGE_PAGE_SIZE;
+  if (size == 0)
+    return GPT2_OK;
+  model->memory =
+      allocate_aligned(&model->allocator, size, huge ? HUGE_PAGE_SIZE : MEMORY_ALIGNMENT);
+  if (!model->memory)
+    return fail_memory(error, size);
+  if (huge)
+    pages_prefer_huge(model->memory, size);
+  for (size_t i = 0; i < s->n; i++)
+    s->weights[i].change.data = (uint8_t *)model->memory + s->weights[i].offset;
+  return GPT2_OK;
+}
+
+/* Where matrices leave the file, vectors do, too: a page of the file for each would be most of what
+ * is left of it in memory. */
+static void take_vectors_along(storage *s)
+{
+  bool leaves = false;
+  for (size_t i = 0; i < s->n; i++)
+    leaves |= s->weights[i].kind != WEIGHT_VECTOR && !s->weights[i].view;
+  for (size_t i = 0; leaves && i < s->n; i++)
+    if (s->weights[i].kind == WEIGHT_VECTOR)
+      s->weights[i].view = NULL;
+}
+
+gpt2_status storage_place(storage *s, const gpt2_load_options *options, gpt2_error *error)
+{
+  gpt2_status status = GPT2_OK;
+  s->kernel = kernels_in_use();
+  for (size_t i = 0; i < s->n; i++)
+    describe(s, &s->weights[i], options);
+  take_vectors_along(s);
+  for (size_t i = 0; status == GPT2_OK && i < s->n; i++)
+    status = lay_out(s->model, &s->weights[i], error);
+  if (status == GPT2_OK)
+    status = take_memory(s, options, error);
+  if (status != GPT2_OK)
+    return status;
+  s->n_page_tiles = (s->model->memory_size + PAGES_SIZE - 1) / PAGES_SIZE;
+  s->n_tiles = s->n_page_tiles;
+  for (size_t i = 0; i < s->n; i++)
+    cut_into_tiles(s, &s->weights[i], options);
+  for (size_t i = 0; options->flags & GPT2_LOAD_HUGE_PAGES && i < s->model->tensors.n_files; i++)
+    file_prefer_huge_pages(s->model->tensors.files[i]);
+  return GPT2_OK;
+}
+
+/* ---- Tiles ---- */
+
+static size_t least(size_t a, size_t b)
+{
+  return a < b ? a : b;
+}
+
+/* The weight that a tile is of: the last that does not begin behind it. */
+static const weight *weight_of(const storage *s, size_t tile)
+{
+  size_t low = 0, high = s->n;
+  while (high - low > 1) {
+    size_t middle = (low + high) / 2;
+    if (s->weights[middle].first_tile <= tile)
+      low = middle;
+    else
+      high = middle;
+  }
+  return &s->weights[low];
+}
+
+void storage_tile(void *work, size_t tile, int worker)
+{
+  (void)worker;
+  const storage *s = work;
+  if (tile < s->n_page_tiles) {
+    size_t at = tile * PAGES_SIZE;
+    pages_commit((uint8_t *)s->model->memory + at, least(s->model->memory_size - at, PAGES_SIZE));
+    return;
+  }
+  const weight *w = weight_of(s, tile);
+  size_t first = (tile - w->first_tile) * w->tile_rows, n_columns = w->change.n_columns;
+  size_t n = least(w->change.n_rows - first, w->tile_rows);
+  const uint8_t *rows = tensor_bytes(w->from) + first * row_size(w);
+  if (w->view) {
+    pages_prefault(rows, n * row_size(w));
+    return;
+  }
+  convert_rows(s->kernel, &w->change, rows, first, n);
+  tensor_forget(w->from, first * n_columns, n * n_columns);
+}
+
+/* ---- What has no view, and vectors ---- */
+
+/* Some rows of a weight that have been read. */
+typedef struct rows_read {
+  const storage *of;
+  const weight *weight;
+  const uint8_t *rows;
+  size_t first, n;
+} rows_read;
+
+static void convert_read(void *work, size_t tile, int worker)
+{
+  (void)worker;
+  const rows_read *r = work;
+  size_t at = tile * r->weight->tile_rows, n = least(r->n - at, r->weight->tile_rows);
+  convert_rows(r->of->kernel, &r->weight->change, r->rows + at * row_size(r->weight), r->first + at,
+               n);
+}
+
+/* Rows of READ_SIZE bytes together, but whole tiles. */
+static size_t rows_at_a_time(const weight *w)
+{
+  size_t tiles = READ_SIZE / row_size(w) / w->tile_rows;
+  return least(w->change.n_rows, (tiles > 0 ? tiles : 1) * w->tile_rows);
+}
+
+static gpt2_status read_and_convert(const storage *s, const weight *w, pool *p, gpt2_error *error)
+{
+  size_t step = rows_at_a_time(w), n_columns = w->change.n_columns;
+  uint8_t *buffer = allocate(&s->model->allocator, step * row_size(w));
+  gpt2_status status = buffer ? GPT2_OK : fail_memory(error, step * row_size(w));
+  for (size_t first = 0; status == GPT2_OK && first < w->change.n_rows; first += step) {
+    rows_read r = {s, w, buffer, first, least(w->change.n_rows - first, step)};
+    status = tensor_read(w->from, first * n_columns, r.n * n_columns, buffer, error);
+    if (status == GPT2_OK)
+      pool_run(p, (r.n + w->tile_rows - 1) / w->tile_rows, pool_threads(p), convert_read, &r);
+  }
+  release(&s->model->allocator, buffer);
+  return status;
+}
+
+static gpt2_status read_weight(const storage *s, const weight *w, pool *p, gpt2_error *error)
+{
+  const tensor *t = w->from;
+  if (w->kind == WEIGHT_VECTOR) {
+    gpt2_status status = tensor_read_f32(t, 0, t->n, w->change.data, error);
+    tensor_forget(t, 0, t->n);
+    return status;
+  }
+  if (tensor_bytes(t))
+    return GPT2_OK; /* tiles have done it */
+  if (w->change.to.type == t->type)
+    return tensor_read(t, 0, t->n, w->change.data, error);
+  return read_and_convert(s, w, p, error);
+}
+
+static void set_field(weight *w)
+{
+  w->change.to.data = w->view ? w->view : w->change.data;
+  if (w->kind == WEIGHT_VECTOR)
+    *(const float **)w->field = w->change.to.data;
+  else
+    *(matrix *)w->field = w->change.to;
+}
+
+gpt2_status storage_finish(storage *s, pool *p, gpt2_error *error)
+{
+  gpt2_status status = GPT2_OK;
+  for (size_t i = 0; status == GPT2_OK && i < s->n; i++) {
+    if (!s->weights[i].view)
+      status = read_weight(s, &s->weights[i], p, error);
+    set_field(&s->weights[i]);
+  }
+  return status;
+}
