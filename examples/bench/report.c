@@ -55,8 +55,7 @@ static void write_run(buffer *out, const bench *b)
   buffer_text(out, ",\"run\":{");
   add_text(out, "model", b->model_path.bytes);
   buffer_text(out, ",");
-  add_text(out, "compute",
-           b->opening.compute ? name_of(compute_names, b->opening.compute) : "default");
+  add_text(out, "compute", name_of(compute_names, b->opening.compute));
   buffer_text(out, ",");
   add_text(out, "kv", b->opening.kv_type == GPT2_TYPE_F16 ? "f16" : "f32");
   add_flag(out, "prefault", b->opening.load_flags & GPT2_LOAD_PREFAULT);

@@ -15,8 +15,10 @@ const named_number weight_types[] = {{"stored", GPT2_TYPE_DEFAULT},
 
 const named_number kv_types[] = {{"f32", GPT2_TYPE_F32}, {"f16", GPT2_TYPE_F16}, {NULL, 0}};
 
-const named_number compute_names[] = {
-    {"exact", GPT2_COMPUTE_EXACT}, {"fast", GPT2_COMPUTE_FAST}, {NULL, 0}};
+const named_number compute_names[] = {{"default", GPT2_COMPUTE_DEFAULT},
+                                      {"exact", GPT2_COMPUTE_EXACT},
+                                      {"fast", GPT2_COMPUTE_FAST},
+                                      {NULL, 0}};
 
 /* A library that kept the weights otherwise would be measured for what it is not. */
 static int check_type(const char *path, int32_t type, const gpt2_info *info)
