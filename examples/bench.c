@@ -1,179 +1,197 @@
 /* bench.c - how fast the library is, beside how fast the machine lets it be.
  *
- * Shows: evaluation with gpt2_eval and gpt2_eval_batch, and the KV cache, under a clock. A speed
- * says little by itself, so each stands beside a limit that is measured at the same time:
- * bench/model_speed.c has the formulas. */
+ * Shows: evaluation with gpt2_eval and gpt2_eval_batch, and the KV cache, under a clock; and what a
+ * model can be loaded as. A speed says little by itself, so each stands beside a limit that is
+ * measured at the same time: bench/model_speed.c and bench/prefill_speed.c have the formulas. */
 #include <gpt2.h>
 
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "bench/accuracy.h"
 #include "bench/bench.h"
+#include "bench/blas_core.h"
+#include "bench/options.h"
 #include "support/model.h"
 #include "support/program.h"
-
-static const char help[] =
-    "Usage: gpt2-bench [options]\n"
-    "Measures the library on this machine: a table, or with --json a line for the\n"
-    "machine and one for each measurement. `limit` is what the machine allows, where\n"
-    "that can be told; `share` is the part of it that was reached.\n"
-    "\n"
-    "      --what LIST       what to measure, separated by commas: decode, batch,\n"
-    "                        prefill, sample, load, memory, encode, decode_text (all)\n"
-    "      --repeat N        measurements of each; medians are printed (7)\n"
-    "      --quick           only the first size of each, and 3 times\n"
-    "      --text FILE       a text to encode instead of invented sentences\n";
+#include "support/progress.h"
 
 typedef struct measurement {
   const char *name;
   int (*measure)(bench *b);
+  bool once;     /* neither the weights' type nor the number of threads matters */
+  bool by_sgemm; /* its limit is made of sgemm's rate */
 } measurement;
 
 static const measurement measurements[] = {
-    {"decode", measure_decode},   {"batch", measure_batch},
-    {"prefill", measure_prefill}, {"sample", measure_sample},
-    {"load", measure_load},       {"memory", measure_memory},
-    {"encode", measure_encode},   {"decode_text", measure_decode_text},
+    {"read", measure_read, false, false},
+    {"sgemm", measure_sgemm, false, false},
+    {"decode", measure_decode, false, false},
+    {"busy", measure_busy, false, false},
+    {"batch", measure_batch, false, false},
+    {"prefill", measure_prefill, false, true},
+    {"sample", measure_sample, true, false},
+    {"load", measure_load, false, false},
+    {"memory", measure_memory, false, false},
+    {"encode", measure_encode, true, false},
+    {"decode_text", measure_decode_text, true, false},
 };
 
 enum { N_MEASUREMENTS = sizeof measurements / sizeof *measurements };
 
-typedef struct settings {
-  bool wanted[N_MEASUREMENTS];
-  bool chosen;            /* --what was given */
-  int32_t n_repeats;      /* 0: not given */
-  int32_t n_child_tokens; /* this is the process that another one measures; 0: it is not */
-} settings;
-
-static int find_measurement(const char *name, size_t size)
+/* What --what names; all without it. */
+static void choose(const char *list, bool wanted[N_MEASUREMENTS])
 {
-  for (int i = 0; i < N_MEASUREMENTS; i++)
-    if (strlen(measurements[i].name) == size && memcmp(measurements[i].name, name, size) == 0)
-      return i;
-  return -1;
-}
-
-static void choose(settings *s, const char *list)
-{
-  s->chosen = true;
-  for (const char *name = list; name; name = strchr(name, ',') ? strchr(name, ',') + 1 : NULL) {
-    size_t size = strcspn(name, ",");
-    int found = find_measurement(name, size);
-    if (found < 0)
-      program_usage_error("--what: \"%.*s\" is not something to measure; --help names what is",
-                          (int)size, name);
-    s->wanted[found] = true;
+  named_number names[N_MEASUREMENTS + 1] = {{NULL, 0}};
+  for (int i = 0; i < N_MEASUREMENTS; i++) {
+    names[i] = (named_number){measurements[i].name, i};
+    wanted[i] = !list;
   }
+  number_list chosen = list ? option_names("--what", list, names) : (number_list){0};
+  for (int32_t i = 0; i < chosen.n_values; i++)
+    wanted[chosen.values[i]] = true;
 }
 
-enum { WHAT = OPTION_OWN, REPEAT, QUICK, TEXT, CHILD };
+/* A run through all types, numbers of threads and measurements. */
+typedef struct run {
+  bench *bench;
+  const settings *settings;
+  const bool *wanted; /* (N_MEASUREMENTS) */
+  bool started;       /* something has been measured */
+  progress bar;
+  size_t n_done, n_in_all; /* measurements */
+} run;
 
-static void take_option(int option, settings *s, bench *b)
+/* Makes a context with as many threads, and has as many of our own measure the machine. */
+static int use_threads(bench *b, int32_t n_threads)
 {
-  switch (option) {
-  case WHAT:
-    choose(s, optarg);
-    break;
-  case REPEAT:
-    s->n_repeats = option_integer("--repeat", optarg, 1, MAX_REPEATS);
-    break;
-  case QUICK:
-    b->quick = true;
-    break;
-  case TEXT:
-    b->text_path = optarg;
-    break;
-  case CHILD:
-    s->n_child_tokens = option_integer("--child", optarg, 1, INT32_MAX);
-    break;
-  default:
-    common_option(&b->common, option, help);
-  }
-}
-
-static void read_options(int argc, char **argv, settings *s, bench *b)
-{
-  static const struct option options[] = {{"what", required_argument, NULL, WHAT},
-                                          {"repeat", required_argument, NULL, REPEAT},
-                                          {"quick", no_argument, NULL, QUICK},
-                                          {"text", required_argument, NULL, TEXT},
-                                          {"child", required_argument, NULL, CHILD},
-                                          COMMON_LONG_OPTIONS,
-                                          {0}};
-  int option;
-  while ((option = getopt_long(argc, argv, COMMON_SHORT_OPTIONS, options, NULL)) != -1)
-    take_option(option, s, b);
-  no_operand(argc, argv);
-  b->n_repeats = s->n_repeats ? s->n_repeats : b->quick ? 3 : 7;
-}
-
-/* Opens the model, and makes what it is judged by: as many threads, a buffer like its weights, its
- * products. */
-static int prepare(bench *b)
-{
-  int status = find_model(&b->common, &b->model_path);
-  if (status == EXIT_DONE)
-    status = open_context(&b->common, &b->model, &b->context);
+  int status = subject_context(&b->opening, b->model, n_threads, 0, &b->context);
   if (status != EXIT_DONE)
     return status;
-  gpt2_error error = {.struct_size = sizeof error};
-  b->info.struct_size = sizeof b->info;
-  if (gpt2_model_info(b->model, &b->info, &error) != GPT2_OK)
-    return program_fail_error(&error);
   b->n_threads = gpt2_context_threads(b->context);
   b->threads = team_new(b->n_threads);
   if (!b->threads)
     return program_fail("the system refuses %" PRId32 " threads; choose fewer by --threads",
                         b->n_threads);
-  status = read_probe_new(&b->reader, b->threads, b->model_path.bytes, b->info.mapped_size,
-                          b->info.allocated_size);
-  if (status == EXIT_DONE)
-    status = products_new(&b->products, b->threads, b->n_threads, &b->info);
+  read_probe_use(&b->reader, b->threads);
+  products_use(&b->products, b->threads, b->n_threads);
+  return program_interrupted() ? EXIT_INTERRUPTED : EXIT_DONE;
+}
+
+static void leave_threads(bench *b)
+{
+  program_watch(NULL);
+  gpt2_context_free(b->context);
+  team_free(b->threads);
+  b->context = NULL;
+  b->threads = NULL;
+}
+
+/* What is to be known before the first measurement. */
+static void introduce(const run *r)
+{
+  bool by_sgemm = false;
+  for (int i = 0; i < N_MEASUREMENTS; i++)
+    by_sgemm = by_sgemm || (r->wanted[i] && measurements[i].by_sgemm);
+  if (by_sgemm)
+    warn_of_old_blas_kernels();
+  report_machine(r->bench);
+}
+
+static int measure_all(run *r)
+{
+  bench *b = r->bench;
+  int status = EXIT_DONE;
+  measure_rates(b);
+  if (!r->started)
+    introduce(r);
+  for (int i = 0; i < N_MEASUREMENTS && status == EXIT_DONE && !output_failed(); i++) {
+    if (r->wanted[i] && !(measurements[i].once && r->started))
+      status = measurements[i].measure(b);
+    progress_update(&r->bar, ++r->n_done, r->n_in_all);
+  }
+  r->started = true;
   return status;
 }
 
-static void measure_machine(bench *b)
+/* Opens the model in one type, and makes a buffer like its weights. */
+static int use_type(bench *b, int32_t type)
 {
-  samples reading = {0}, multiplying = {0};
-  products_peak(&b->products);
-  for (int32_t i = 0; i < b->n_repeats; i++) {
-    add_sample(&reading, read_probe_rate(&b->reader), 0);
-    add_sample(&multiplying, products_peak(&b->products), 0);
-  }
-  report_machine(b, median(reading.values, reading.n_samples),
-                 median(multiplying.values, multiplying.n_samples));
-}
-
-static int measure_all(bench *b, const settings *s)
-{
-  int status = prepare(b);
+  b->type = type;
+  int status = subject_load(&b->opening, b->model_path.bytes, type, 0, &b->model, &b->info);
   if (status != EXIT_DONE)
     return status;
-  measure_machine(b);
-  for (int i = 0; i < N_MEASUREMENTS && status == EXIT_DONE && !output_failed(); i++)
-    if (!s->chosen || s->wanted[i])
-      status = measurements[i].measure(b);
+  b->kv_token_size = subject_kv_size(&b->opening, &b->info);
+  status = read_probe_new(&b->reader, b->model_path.bytes, b->info.mapped_size,
+                          b->info.allocated_size, b->opening.load_flags & GPT2_LOAD_HUGE_PAGES);
+  if (status == EXIT_DONE && !b->products.weights)
+    status = products_new(&b->products, &b->info);
   return status;
 }
 
-static void clean_up(bench *b)
+static void leave_type(bench *b)
 {
-  products_free(&b->products);
   read_probe_free(&b->reader);
-  team_free(b->threads);
-  close_context(b->model, b->context);
-  buffer_free(&b->model_path);
+  gpt2_model_free(b->model);
+  b->model = NULL;
+}
+
+static int measure_type(run *r, int32_t type)
+{
+  const number_list *counts = &r->settings->thread_counts;
+  int status = use_type(r->bench, type);
+  for (int32_t i = 0; i < counts->n_values && status == EXIT_DONE && !output_failed(); i++) {
+    status = use_threads(r->bench, counts->values[i]);
+    if (status == EXIT_DONE)
+      status = measure_all(r);
+    leave_threads(r->bench);
+  }
+  leave_type(r->bench);
+  return status;
+}
+
+/* One model is open at a time. */
+static int measure_types(bench *b, const settings *s, const bool *wanted)
+{
+  run r = {.bench = b, .settings = s, .wanted = wanted};
+  int status = EXIT_DONE;
+  r.n_in_all =
+      (size_t)s->types.n_values * (size_t)s->thread_counts.n_values * (size_t)N_MEASUREMENTS;
+  if (s->compare_path)
+    status = earlier_read(&b->earlier, s->compare_path);
+  progress_start(&r.bar, true);
+  for (int32_t i = 0; i < s->types.n_values && status == EXIT_DONE && !output_failed(); i++)
+    status = measure_type(&r, s->types.values[i]);
+  progress_end(&r.bar);
+  products_free(&b->products);
+  earlier_free(&b->earlier);
+  return status;
+}
+
+/* What the first of each list is to be measured as, by the process that started this one. */
+static int be_child(bench *b, const settings *s)
+{
+  b->type = s->types.values[0];
+  b->n_threads = s->thread_counts.values[0];
+  return run_child(b, s->n_child_tokens);
 }
 
 int main(int argc, char **argv)
 {
-  bench b = {0};
+  static bench b;
   settings s = {0};
+  bool wanted[N_MEASUREMENTS];
 
   program_start(argv, "gpt2-bench");
   read_options(argc, argv, &s, &b);
-  int status = s.n_child_tokens ? run_child(&b, s.n_child_tokens) : measure_all(&b, &s);
-  clean_up(&b);
+  choose(s.what, wanted);
+  int status = find_model(&b.common, &b.model_path);
+  if (status == EXIT_DONE)
+    status = s.n_child_tokens ? be_child(&b, &s)
+             : s.accuracy_path
+                 ? measure_accuracy(&b, &s.types, s.thread_counts.values[0], s.accuracy_path)
+                 : measure_types(&b, &s, wanted);
+  buffer_free(&b.model_path);
   return program_end(status);
 }

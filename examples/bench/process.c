@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 #include "bench/bench.h"
-#include "support/model.h"
+#include "support/program.h"
 #include "support/progress.h"
 
 extern char **environ;
@@ -63,8 +63,11 @@ int run_child(const bench *b, int32_t n_tokens)
 {
   gpt2_model *model = NULL;
   gpt2_context *context = NULL;
+  gpt2_info info;
   child_times times = {0};
-  int status = open_context(&b->common, &model, &context);
+  int status = subject_load(&b->opening, b->model_path.bytes, b->type, b->n_threads, &model, &info);
+  if (status == EXIT_DONE)
+    status = subject_context(&b->opening, model, b->n_threads, 0, &context);
   if (status == EXIT_DONE)
     status = evaluate(context, n_tokens, &times);
   if (status == EXIT_DONE) {
@@ -73,18 +76,45 @@ int run_child(const bench *b, int32_t n_tokens)
     output_buffer(&line);
     buffer_free(&line);
   }
-  close_context(model, context);
+  program_watch(NULL);
+  gpt2_context_free(context);
+  gpt2_model_free(model);
   return status;
+}
+
+enum { MAX_ARGUMENTS = 20 };
+
+/* The child's command line: what is measured now, by the options of this program. */
+static void write_arguments(const bench *b, char *count, char *threads, const char **arguments)
+{
+  const char *required[] = {"gpt2-bench", "--child",           count,
+                            "--model",    b->model_path.bytes, "--threads",
+                            threads,      "--types",           name_of(weight_types, b->type)};
+  size_t n = sizeof required / sizeof *required;
+  memcpy(arguments, required, sizeof required);
+  if (b->opening.compute != GPT2_COMPUTE_DEFAULT) {
+    arguments[n++] = "--compute";
+    arguments[n++] = name_of(compute_names, b->opening.compute);
+  }
+  if (b->opening.kv_type != GPT2_TYPE_DEFAULT) {
+    arguments[n++] = "--kv";
+    arguments[n++] = name_of(kv_types, b->opening.kv_type);
+  }
+  if (b->opening.load_flags & GPT2_LOAD_PREFAULT)
+    arguments[n++] = "--prefault";
+  if (b->opening.load_flags & GPT2_LOAD_HUGE_PAGES)
+    arguments[n++] = "--huge-pages";
+  arguments[n] = NULL;
 }
 
 /* Starts this program as a child whose standard output is a pipe: its end to read from, or NULL. */
 static FILE *start_child(const bench *b, int32_t n_tokens, pid_t *child)
 {
   char count[16], threads[16];
+  const char *arguments[MAX_ARGUMENTS];
   snprintf(count, sizeof count, "%" PRId32, n_tokens);
   snprintf(threads, sizeof threads, "%" PRId32, b->n_threads);
-  char *arguments[] = {"gpt2-bench",        "--child",   count,   "--model",
-                       b->model_path.bytes, "--threads", threads, NULL};
+  write_arguments(b, count, threads, arguments);
   int ends[2];
   if (pipe(ends) != 0)
     return NULL;
@@ -93,7 +123,8 @@ static FILE *start_child(const bench *b, int32_t n_tokens, pid_t *child)
   posix_spawn_file_actions_adddup2(&actions, ends[1], STDOUT_FILENO);
   posix_spawn_file_actions_addclose(&actions, ends[0]);
   posix_spawn_file_actions_addclose(&actions, ends[1]);
-  int refused = posix_spawn(child, "/proc/self/exe", &actions, NULL, arguments, environ);
+  int refused =
+      posix_spawn(child, "/proc/self/exe", &actions, NULL, (char *const *)arguments, environ);
   posix_spawn_file_actions_destroy(&actions);
   close(ends[1]);
   FILE *output = refused ? NULL : fdopen(ends[0], "r");
@@ -132,7 +163,7 @@ int measure_load(bench *b)
   int status = time_child(b, 1, &start, &times); /* fills the page cache */
   for (int32_t i = 0; i < b->n_repeats && status == EXIT_DONE; i++) {
     status = time_child(b, 1, &start, &times);
-    add_sample(&measured, (times.first_logits - start - times.step) * 1e3, 0);
+    add_sample(&measured, (times.first_logits - start - times.step) * 1e3, (bound){0});
   }
   if (status == EXIT_DONE)
     report(b,
@@ -151,11 +182,11 @@ static int measure_peak(bench *b, int32_t n_tokens)
   samples measured = {0};
   child_times times = {0};
   double start;
-  double needed = (double)b->info.weights_size + (double)b->info.kv_token_size * n_tokens;
+  double needed = (double)b->info.weights_size + b->kv_token_size * n_tokens;
   int status = time_child(b, n_tokens, &start, &times);
   if (status != EXIT_DONE)
     return status;
-  add_sample(&measured, times.peak_memory / 1e6, needed / 1e6);
+  add_sample(&measured, times.peak_memory / 1e6, (bound){.limit = needed / 1e6});
   report(b,
          &(report_line){.what = "memory",
                         .type = b->info.weights_type,

@@ -3,6 +3,7 @@
 #include "bench/products.h"
 
 #include <cblas.h>
+#include <math.h>
 #include <stdbool.h>
 #include <stdlib.h>
 
@@ -32,30 +33,46 @@ typedef struct product {
   int32_t rows, in, out;
 } product;
 
-static void multiply(const product *p)
+/* `stride` is the distance between rows of w, and of y. */
+static void multiply(const product *p, int32_t stride)
 {
   cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, p->rows, p->out, p->in, 1, p->x, p->in,
-              p->w, p->out, 0, p->y, p->out);
+              p->w, stride, 0, p->y, stride);
 }
 
+/* A part of the columns: every thread then reads only its part of the weights. */
 static void multiply_part(const product *p, int32_t index, int32_t n_threads)
 {
-  int32_t first = (int32_t)((int64_t)p->rows * index / n_threads);
-  int32_t end = (int32_t)((int64_t)p->rows * (index + 1) / n_threads);
+  int32_t first = (int32_t)((int64_t)p->out * index / n_threads);
+  int32_t end = (int32_t)((int64_t)p->out * (index + 1) / n_threads);
   product part = *p;
-  part.rows = end - first;
-  part.x += (size_t)first * (size_t)p->in;
-  part.y += (size_t)first * (size_t)p->out;
-  if (part.rows > 0)
-    multiply(&part);
+  part.w += first;
+  part.y += first;
+  part.out = end - first;
+  if (part.out > 0)
+    multiply(&part, p->out);
 }
+
+/* How the threads share the work. */
+typedef enum way {
+  WHOLE, /* whole products, for the threads that BLAS has */
+  PARTS  /* a part of each for every thread of ours */
+} way;
 
 /* What the threads are to do together. */
 typedef struct pass {
   const products *of;
   int32_t n_rows;
-  bool split; /* among our threads */
+  way how;
 } pass;
+
+static void multiply_share(const pass *run, const product *p, int32_t index, int32_t n_threads)
+{
+  if (run->how == PARTS)
+    multiply_part(p, index, n_threads);
+  else if (index == 0)
+    multiply(p, p->out);
+}
 
 static void run_pass(int32_t index, int32_t n_threads, void *data)
 {
@@ -65,38 +82,58 @@ static void run_pass(int32_t index, int32_t n_threads, void *data)
                                 {p->n_embd, p->n_embd},     /* attn_proj */
                                 {p->n_embd, p->n_inner},    /* mlp_fc */
                                 {p->n_inner, p->n_embd}};   /* mlp_proj */
-  if (!run->split && index > 0)
-    return;
   size_t at = 0;
   for (int32_t i = 0; i < 4 * p->n_layer; i++) {
     int32_t in = shapes[i % 4][0], out = shapes[i % 4][1];
     size_t n_weights = (size_t)in * (size_t)out;
     at = at + n_weights > p->n_weights ? 0 : at;
     product one = {p->input, p->weights + at, p->output, run->n_rows, in, out};
-    multiply_part(&one, run->split ? index : 0, run->split ? n_threads : 1);
+    multiply_share(run, &one, index, n_threads);
     at += n_weights;
   }
 }
 
-/* Gives OpenBLAS the threads that the library has. Without threads of its own it needs ours; any
- * other library is called as it is, because we do not know. */
-static bool must_be_split(const products *p)
+static void run_square(int32_t index, int32_t n_threads, void *data)
 {
-  if (BLAS_IS_SERIAL)
-    return true;
-  if (!openblas_get_parallel)
-    return false;
-  if (openblas_get_parallel() == 0)
-    return true;
-  if (openblas_set_num_threads)
-    openblas_set_num_threads(p->n_threads);
-  return false;
+  const pass *run = data;
+  const products *p = run->of;
+  product square = {p->input, p->weights, p->output, PEAK_SIZE, PEAK_SIZE, PEAK_SIZE};
+  multiply_share(run, &square, index, n_threads);
 }
 
-double products_seconds(products *p, int32_t n_rows)
+/* An OpenBLAS without threads of its own needs ours; any other library is called as it is, because
+ * we do not know. */
+static bool is_possible(way how)
 {
-  pass run = {.of = p, .n_rows = n_rows, .split = must_be_split(p)};
-  return team_run(p->threads, run_pass, &run);
+  int parallel = BLAS_IS_SERIAL ? 0 : openblas_get_parallel ? openblas_get_parallel() : -1;
+  return how == WHOLE ? parallel != 0 : parallel == 0 || parallel == 1;
+}
+
+/* The seconds of a task when the work is shared this way, with as many threads as the library has.
+ */
+static double time_way(const products *p, team_task task, pass run)
+{
+  bool has_threads = !BLAS_IS_SERIAL && openblas_get_parallel && openblas_get_parallel() != 0;
+  if (has_threads && openblas_set_num_threads)
+    openblas_set_num_threads(run.how == WHOLE ? p->n_threads : 1);
+  return team_run(p->threads, task, &run);
+}
+
+enum { N_ROUNDS = 3 };
+
+void products_tune(products *p, int32_t n_rows)
+{
+  double best[2] = {INFINITY, INFINITY};
+  for (int round = 0; round < N_ROUNDS; round++)
+    for (way how = WHOLE; how <= PARTS; how++)
+      if (is_possible(how))
+        best[how] = fmin(best[how], time_way(p, run_pass, (pass){p, n_rows, how}));
+  p->in_parts = best[PARTS] < best[WHOLE];
+}
+
+double products_seconds(const products *p, int32_t n_rows)
+{
+  return time_way(p, run_pass, (pass){p, n_rows, p->in_parts ? PARTS : WHOLE});
 }
 
 double products_flop(const products *p, int32_t n_rows)
@@ -105,19 +142,13 @@ double products_flop(const products *p, int32_t n_rows)
   return 2.0 * n_rows * weights * p->n_layer;
 }
 
-static void run_square(int32_t index, int32_t n_threads, void *data)
+double products_peak(const products *p)
 {
-  const pass *run = data;
-  const products *p = run->of;
-  product square = {p->input, p->weights, p->output, PEAK_SIZE, PEAK_SIZE, PEAK_SIZE};
-  if (run->split || index == 0)
-    multiply_part(&square, run->split ? index : 0, run->split ? n_threads : 1);
-}
-
-double products_peak(products *p)
-{
-  pass run = {.of = p, .split = must_be_split(p)};
-  return 2.0 * PEAK_SIZE * PEAK_SIZE * PEAK_SIZE / team_run(p->threads, run_square, &run);
+  double best = INFINITY;
+  for (way how = WHOLE; how <= PARTS; how++)
+    if (is_possible(how))
+      best = fmin(best, time_way(p, run_square, (pass){p, PEAK_SIZE, how}));
+  return 2.0 * PEAK_SIZE * PEAK_SIZE * PEAK_SIZE / best;
 }
 
 /* Numbers in [-1, 1): an ordinary multiplier for a generator whose quality does not matter (Knuth's
@@ -138,15 +169,11 @@ static size_t larger(size_t a, size_t b)
   return a > b ? a : b;
 }
 
-int products_new(products *p, team *threads, int32_t n_threads, const gpt2_info *info)
+int products_new(products *p, const gpt2_info *info)
 {
   const size_t square = (size_t)PEAK_SIZE * PEAK_SIZE;
   size_t n_embd = (size_t)info->n_embd, n_inner = (size_t)info->n_inner, rows = (size_t)info->n_ctx;
-  *p = (products){.threads = threads,
-                  .n_threads = n_threads,
-                  .n_embd = info->n_embd,
-                  .n_inner = info->n_inner,
-                  .n_layer = info->n_layer};
+  *p = (products){.n_embd = info->n_embd, .n_inner = info->n_inner, .n_layer = info->n_layer};
   size_t block = 4 * n_embd * n_embd + 2 * n_embd * n_inner;
   size_t all = (size_t)info->n_layer * block;
   p->n_weights = larger(all < MAX_WEIGHTS ? all : larger(block, MAX_WEIGHTS), square);
@@ -157,6 +184,13 @@ int products_new(products *p, team *threads, int32_t n_threads, const gpt2_info 
     return EXIT_DONE;
   products_free(p);
   return program_fail("out of memory for %zu weights to measure sgemm with", p->n_weights);
+}
+
+void products_use(products *p, team *threads, int32_t n_threads)
+{
+  p->threads = threads;
+  p->n_threads = n_threads;
+  products_peak(p); /* the first time finds cold pages */
 }
 
 void products_free(products *p)

@@ -12,40 +12,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "bench/readers.h"
+#include "bench/samples.h"
 #include "support/output.h"
 #include "support/program.h"
 
 static const double shortest = 0.02; /* seconds of reading that are worth timing */
 
-enum { ALIGNMENT = 64, N_SUMS = 8, PAGE = 4096, LARGEST_CHUNK = 1 << 20 };
-
-typedef uint64_t wide __attribute__((vector_size(64), aligned(1), may_alias));
-
-/* One copy for each vector width; what a sanitizer adds to the choice between them does not start
- * up. */
-#if defined(__x86_64__) && defined(__gnu_linux__) && !defined(__SANITIZE_ADDRESS__) &&             \
-    !defined(__SANITIZE_THREAD__)
-#define FOR_EACH_CPU __attribute__((target_clones("avx512f", "avx2", "default")))
-#else
-#define FOR_EACH_CPU
-#endif
-
-/* Adds up `size` bytes (all but the last few) as integers, which cost the same whatever they are.
- * The sums are independent, so that only the memory has to be waited for. */
-FOR_EACH_CPU static uint64_t add_up(const unsigned char *bytes, size_t size)
-{
-  const wide *at = (const void *)bytes;
-  const wide *end = at + size / (sizeof *at * N_SUMS) * N_SUMS;
-  wide sums[N_SUMS] = {{0}};
-  for (; at < end; at += N_SUMS)
-    for (int i = 0; i < N_SUMS; i++)
-      sums[i] += at[i];
-  uint64_t total = 0;
-  for (int i = 0; i < N_SUMS; i++)
-    for (size_t lane = 0; lane < sizeof *at / sizeof total; lane++)
-      total += sums[i][lane];
-  return total;
-}
+enum { ALIGNMENT = 64, HUGE_PAGE = 2 << 20, PAGE = 4096, LARGEST_CHUNK = 1 << 20, N_ROUNDS = 5 };
 
 /* What keeps the compiler from leaving the additions out. */
 static _Atomic uint64_t sink;
@@ -58,7 +32,7 @@ static uint64_t read_range(const read_probe *probe, size_t start, size_t size)
     const region *r = &probe->regions[i];
     if (start < r->size) {
       size_t part = r->size - start < size ? r->size - start : size;
-      total += add_up(r->bytes + start, part);
+      total += read_bytes(probe->reader, r->bytes + start, part);
       start += part;
       size -= part;
     }
@@ -100,17 +74,56 @@ double read_probe_rate(read_probe *probe)
   return (double)probe->size * probe->n_passes / seconds;
 }
 
+/* The reader that is the fastest here, with these threads and these bytes: one that is slower than
+ * need be would flatter what is judged by it. They take turns, because a machine's speed changes. */
+static void choose_reader(read_probe *probe)
+{
+  double rates[N_READERS][N_ROUNDS], best = 0;
+  int chosen = 0;
+  for (int round = 0; round < N_ROUNDS; round++)
+    for (probe->reader = 0; probe->reader < N_READERS; probe->reader++)
+      rates[probe->reader][round] = read_probe_rate(probe);
+  for (int reader = 0; reader < N_READERS; reader++) {
+    double rate = median(rates[reader], N_ROUNDS);
+    chosen = rate > best ? reader : chosen;
+    best = rate > best ? rate : best;
+  }
+  probe->reader = chosen;
+}
+
+void read_probe_use(read_probe *probe, team *threads)
+{
+  probe->threads = threads;
+  probe->n_passes = 1;
+  read_probe_rate(probe); /* the first pass finds cold pages */
+  choose_reader(probe);
+}
+
+/* Asks for huge pages where the library does. The system may refuse, here as there. */
+static void ask_for_pages(const read_probe *probe, void *bytes, size_t size)
+{
+#if defined(MADV_HUGEPAGE)
+  if (probe->huge)
+    madvise(bytes, size / PAGE * PAGE, MADV_HUGEPAGE);
+#else
+  (void)probe, (void)bytes, (void)size;
+#endif
+}
+
 /* Maps the first bytes of a file, `wanted` at most, as a region. */
 static void map_file(read_probe *probe, const char *path, uint64_t wanted)
 {
-  int descriptor = open(path, O_RDONLY);
   struct stat about;
-  if (descriptor < 0 || probe->n_regions == MAX_REGIONS)
+  if (probe->n_regions == MAX_REGIONS)
+    return;
+  int descriptor = open(path, O_RDONLY);
+  if (descriptor < 0)
     return;
   if (fstat(descriptor, &about) == 0 && S_ISREG(about.st_mode) && about.st_size > 0) {
     size_t size = (uint64_t)about.st_size < wanted ? (size_t)about.st_size : (size_t)wanted;
     void *bytes = mmap(NULL, size, PROT_READ, MAP_PRIVATE, descriptor, 0);
     if (bytes != MAP_FAILED) {
+      ask_for_pages(probe, bytes, size);
       probe->regions[probe->n_regions++] = (region){.bytes = bytes, .size = size, .mapped = true};
       probe->size += size;
     }
@@ -145,35 +158,40 @@ static void map_model(read_probe *probe, const char *path, uint64_t wanted)
   closedir(folder);
 }
 
-/* Allocates as the library does, and writes, so that every page is one of its own. */
+/* Makes every page one of its own, unlike any other: a machine may keep equal ones only once. */
+static void fill(unsigned char *bytes, size_t size)
+{
+  memset(bytes, 1, size);
+  for (size_t page = 0; page < size / PAGE; page++)
+    memcpy(bytes + page * PAGE, &page, sizeof page);
+}
+
+/* Allocates as the library does. */
 static void allocate_region(read_probe *probe, size_t size)
 {
   void *bytes = NULL;
-  if (posix_memalign(&bytes, ALIGNMENT, size) != 0)
+  if (posix_memalign(&bytes, probe->huge ? HUGE_PAGE : ALIGNMENT, size) != 0)
     return;
-  memset(bytes, 1, size);
+  ask_for_pages(probe, bytes, size);
+  fill(bytes, size);
   probe->regions[probe->n_regions++] = (region){.bytes = bytes, .size = size};
   probe->size += size;
 }
 
-int read_probe_new(read_probe *probe, team *threads, const char *path, uint64_t mapped_size,
-                   uint64_t allocated_size)
+int read_probe_new(read_probe *probe, const char *path, uint64_t mapped_size,
+                   uint64_t allocated_size, bool huge)
 {
-  memset(probe, 0, sizeof *probe);
-  probe->threads = threads;
-  probe->n_passes = 1;
+  *probe = (read_probe){.huge = huge};
   if (mapped_size > 0)
     map_model(probe, path, mapped_size);
   if (allocated_size > 0 && probe->n_regions < MAX_REGIONS)
     allocate_region(probe, (size_t)allocated_size);
-  if (probe->size != mapped_size + allocated_size) {
-    read_probe_free(probe);
-    return program_fail(
-        "%s: a buffer like its weights (%llu bytes mapped, %llu allocated) cannot be had", path,
-        (unsigned long long)mapped_size, (unsigned long long)allocated_size);
-  }
-  read_probe_rate(probe); /* the first pass finds cold pages */
-  return EXIT_DONE;
+  if (probe->size == mapped_size + allocated_size)
+    return EXIT_DONE;
+  read_probe_free(probe);
+  return program_fail(
+      "%s: a buffer like its weights (%llu bytes mapped, %llu allocated) cannot be had", path,
+      (unsigned long long)mapped_size, (unsigned long long)allocated_size);
 }
 
 void read_probe_free(read_probe *probe)

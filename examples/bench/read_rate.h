@@ -23,6 +23,8 @@ typedef struct region {
 
 typedef struct read_probe {
   team *threads;
+  bool huge;  /* huge pages are asked for */
+  int reader; /* which of readers.h */
   region regions[MAX_REGIONS];
   int32_t n_regions;
   size_t size;              /* of all regions */
@@ -31,9 +33,12 @@ typedef struct read_probe {
 } read_probe;
 
 /* `path` is the model's, a folder or a file. EXIT_DONE, or EXIT_FAILED after a message. */
-int read_probe_new(read_probe *probe, team *threads, const char *path, uint64_t mapped_size,
-                   uint64_t allocated_size);
+int read_probe_new(read_probe *probe, const char *path, uint64_t mapped_size,
+                   uint64_t allocated_size, bool huge);
 void read_probe_free(read_probe *probe);
+
+/* From now on these threads read, in the way in which they are the fastest. */
+void read_probe_use(read_probe *probe, team *threads);
 
 /* Bytes a second, all threads together. */
 double read_probe_rate(read_probe *probe);

@@ -1,28 +1,13 @@
 /* text_speed.c - how fast text becomes tokens and tokens become text, in one thread. */
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "bench/bench.h"
 #include "bench/prose.h"
+#include "bench/text_file.h"
 #include "support/program.h"
 #include "support/progress.h"
 
 enum { TEXT_SIZE = 4000000, QUICK_TEXT_SIZE = 1000000 }; /* bytes */
-
-static int read_file(const char *path, buffer *text)
-{
-  FILE *file = fopen(path, "rb");
-  if (!file)
-    return program_fail("%s: cannot be opened; name a text by --text", path);
-  size_t n_read;
-  while ((n_read = fread(buffer_room(text, 1 << 16), 1, 1 << 16, file)) > 0)
-    text->size += n_read;
-  bool failed = ferror(file) || text->size == 0;
-  fclose(file);
-  return failed ? program_fail("%s: cannot be read, or is empty; name a text by --text", path)
-                : EXIT_DONE;
-}
 
 /* A text, and room for its tokens: never more than it has bytes. */
 typedef struct material {
@@ -55,7 +40,7 @@ static int prepare(const bench *b, material *m)
 {
   int status = EXIT_DONE;
   if (b->text_path)
-    status = read_file(b->text_path, &m->text);
+    status = text_of_file(b->text_path, "--text", &m->text);
   else
     write_prose(&m->text, b->quick ? QUICK_TEXT_SIZE : TEXT_SIZE);
   if (status != EXIT_DONE)
@@ -74,7 +59,7 @@ static int measure_text(bench *b, const char *what, int (*work)(const bench *, m
   for (int32_t i = 0; i < b->n_repeats && status == EXIT_DONE; i++) {
     double start = clock_seconds();
     status = work(b, &m);
-    add_sample(&measured, (double)m.text.size / (clock_seconds() - start) / 1e6, 0);
+    add_sample(&measured, (double)m.text.size / (clock_seconds() - start) / 1e6, (bound){0});
   }
   if (status == EXIT_DONE)
     report(b, &(report_line){.what = what, .unit = "MB/s", .n_threads = 1}, &measured);

@@ -1,11 +1,10 @@
-/* test_bench.c - gpt2-bench: what its report looks like. How fast anything is, is not tested. */
-#include "programs/run.h"
+/* test_bench.c - gpt2-bench: what its report looks like, and what its options do. How fast anything
+ * is, is not tested. */
+#include "programs/bench_report.h"
 
-#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -30,86 +29,112 @@ static int remove_model(void **state)
   return 0;
 }
 
-/* Takes the next line off `text`. */
-static json_t *next_line(char **text)
-{
-  json_error_t error;
-  char *end = strchr(*text, '\n');
-  assert_non_null(end);
-  json_t *json = json_loadb(*text, (size_t)(end - *text), 0, &error);
-  if (!json)
-    fail_msg("%s: %s", error.text, *text);
-  *text = end + 1;
-  return json;
-}
-
-static void expect_machine(json_t *line)
-{
-  json_t *machine = json_object_get(line, "machine");
-  static const char *const texts[] = {"cpu", "isa", "blas"};
-  static const char *const rates[] = {"read_gb_s", "sgemm_gflop_s", "cores"};
-  for (size_t i = 0; i < 3; i++) {
-    assert_true(json_string_length(json_object_get(machine, texts[i])) > 0);
-    assert_true(json_number_value(json_object_get(machine, rates[i])) > 0);
-  }
-  assert_non_null(json_object_get(machine, "blas_core"));
-  assert_int_equal(json_object_size(machine), 7);
-  json_decref(line);
-}
-
-static void expect_line(json_t *line, const char *what, int rows, int context, const char *unit,
-                        bool has_limit)
-{
-  assert_string_equal(json_string_value(json_object_get(line, "what")), what);
-  assert_int_equal(json_integer_value(json_object_get(line, "rows")), rows);
-  assert_int_equal(json_integer_value(json_object_get(line, "context")), context);
-  assert_string_equal(json_string_value(json_object_get(line, "unit")), unit);
-  assert_true(json_integer_value(json_object_get(line, "threads")) > 0);
-  assert_non_null(json_object_get(line, "type"));
-  double value = json_number_value(json_object_get(line, "value"));
-  double limit = json_number_value(json_object_get(line, "limit"));
-  double share = json_number_value(json_object_get(line, "share"));
-  assert_true(value > 0);
-  assert_true(has_limit == json_is_number(json_object_get(line, "limit")));
-  assert_true(has_limit == json_is_number(json_object_get(line, "share")));
-  assert_true(has_limit ? limit > 0 && share > 0 : limit == 0);
-  assert_int_equal(json_object_size(line), 9);
-  json_decref(line);
-}
-
 static void each_measurement_is_a_line_of_json(void **state)
 {
   (void)state;
   outcome o = RUN("bench", NULL, "--json", "--quick", "--repeat=1", "-t1", "-m", small_model);
-  assert_quiet_success(&o);
+  assert_success(&o);
   char *text = o.out;
   expect_machine(next_line(&text));
-  expect_line(next_line(&text), "decode", 1, 0, "ms/token", true);
-  expect_line(next_line(&text), "batch", 8, 0, "ms/token", true);
-  expect_line(next_line(&text), "prefill", 128, 0, "ms", true);
-  expect_line(next_line(&text), "sample", 1, 0, "us/token", false);
-  expect_line(next_line(&text), "load", 1, 0, "ms", false);
-  expect_line(next_line(&text), "memory", 1, 0, "MB", true);
-  expect_line(next_line(&text), "encode", 0, 0, "MB/s", false);
-  expect_line(next_line(&text), "decode_text", 0, 0, "MB/s", false);
+  expect_line(&text, (expected_line){"read", "f32", 1, 0, 0, "GB/s", false, false});
+  expect_line(&text, (expected_line){"sgemm", NULL, 1, 0, 0, "GFLOP/s", false, false});
+  expect_line(&text, (expected_line){"decode", "f32", 1, 1, 0, "ms/token", true, false});
+  expect_line(&text, (expected_line){"busy", "f32", 1, 1, 0, "ms/token", true, false});
+  expect_line(&text, (expected_line){"batch", "f32", 1, 8, 0, "ms/token", true, false});
+  expect_line(&text, (expected_line){"prefill", "f32", 1, 128, 0, "ms", true, true});
+  expect_line(&text, (expected_line){"sample", NULL, 1, 1, 0, "us/token", false, false});
+  expect_line(&text, (expected_line){"load", "f32", 1, 1, 0, "ms", false, false});
+  expect_line(&text, (expected_line){"memory", "f32", 1, 1, 0, "MB", true, false});
+  expect_line(&text, (expected_line){"encode", NULL, 1, 0, 0, "MB/s", false, false});
+  expect_line(&text, (expected_line){"decode_text", NULL, 1, 0, 0, "MB/s", false, false});
   assert_string_equal(text, "");
   free_outcome(&o);
 }
 
-static void decode_is_measured_in_an_empty_a_half_and_a_full_context(void **state)
+static void speed_is_measured_at_every_size(void **state)
 {
   (void)state;
-  outcome o =
-      RUN("bench", NULL, "--json", "--what", "decode,prefill", "--repeat", "1", "-m", small_model);
-  assert_quiet_success(&o);
+  outcome o = RUN("bench", NULL, "--json", "--what", "prefill,batch,decode", "--repeat", "1", "-m",
+                  small_model, "--threads", "2");
+  assert_success(&o);
   char *text = o.out;
   expect_machine(next_line(&text));
-  expect_line(next_line(&text), "decode", 1, 0, "ms/token", true);
-  expect_line(next_line(&text), "decode", 1, 80, "ms/token", true);
-  expect_line(next_line(&text), "decode", 1, 159, "ms/token", true);
-  expect_line(next_line(&text), "prefill", 16, 0, "ms", true);
-  expect_line(next_line(&text), "prefill", 128, 0, "ms", true);
+  expect_line(&text, (expected_line){"decode", "f32", 2, 1, 0, "ms/token", true, false});
+  expect_line(&text, (expected_line){"decode", "f32", 2, 1, 80, "ms/token", true, false});
+  expect_line(&text, (expected_line){"decode", "f32", 2, 1, 159, "ms/token", true, false});
+  for (int rows = 1; rows <= 32; rows *= 2)
+    expect_line(&text, (expected_line){"batch", "f32", 2, rows, 0, "ms/token", true, false});
+  expect_line(&text, (expected_line){"prefill", "f32", 2, 16, 0, "ms", true, true});
+  expect_line(&text, (expected_line){"prefill", "f32", 2, 128, 0, "ms", true, true});
   assert_string_equal(text, "");
+  free_outcome(&o);
+}
+
+/* What depends on neither is measured once. */
+static void all_is_measured_with_every_type_and_number_of_threads(void **state)
+{
+  (void)state;
+  outcome o = RUN("bench", NULL, "--json", "--quick", "--repeat=1", "--what=decode,sample,memory",
+                  "--types", "stored,f32", "-t", "1,3", "-m", small_model);
+  assert_success(&o);
+  char *text = o.out;
+  expect_machine(next_line(&text));
+  for (int i = 0; i < 4; i++) {
+    int threads = i % 2 ? 3 : 1;
+    expect_line(&text, (expected_line){"decode", "f32", threads, 1, 0, "ms/token", true, false});
+    if (i == 0)
+      expect_line(&text, (expected_line){"sample", NULL, 1, 1, 0, "us/token", false, false});
+    expect_line(&text, (expected_line){"memory", "f32", threads, 1, 0, "MB", true, false});
+  }
+  assert_string_equal(text, "");
+  free_outcome(&o);
+}
+
+/* A library that kept the weights in another type must not be measured under this one's name. */
+static bool is_missing(const outcome *o)
+{
+  return o->status == 1 && strstr(o->err, "this library keeps them in f32");
+}
+
+static void weights_are_measured_in_every_type(void **state)
+{
+  (void)state;
+  static const char *const types[] = {"f16", "bf16", "q8_0", "q4_0"};
+  for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
+    outcome o = RUN("bench", NULL, "--json", "--quick", "--repeat=1", "-t1",
+                    "--what=read,decode,prefill,load,memory", "--types", types[i]);
+    if (is_missing(&o)) {
+      free_outcome(&o);
+      skip();
+    }
+    assert_success(&o);
+    char *text = o.out;
+    expect_machine(next_line(&text));
+    expect_line(&text, (expected_line){"read", types[i], 1, 0, 0, "GB/s", false, false});
+    expect_line(&text, (expected_line){"decode", types[i], 1, 1, 0, "ms/token", true, false});
+    expect_line(&text, (expected_line){"prefill", types[i], 1, 128, 0, "ms", true, true});
+    expect_line(&text, (expected_line){"load", types[i], 1, 1, 0, "ms", false, false});
+    expect_line(&text, (expected_line){"memory", types[i], 1, 1, 0, "MB", true, false});
+    assert_string_equal(text, "");
+    free_outcome(&o);
+  }
+}
+
+static void the_run_tells_how_it_was_asked_for(void **state)
+{
+  (void)state;
+  outcome o = RUN("bench", NULL, "--json", "--what=encode", "--repeat=2", "-m", small_model,
+                  "--compute", "exact", "--kv=f32");
+  assert_success(&o);
+  char *text = o.out;
+  json_t *line = next_line(&text), *run = json_object_get(line, "run");
+  assert_string_equal(json_string_value(json_object_get(run, "model")), small_model);
+  assert_string_equal(json_string_value(json_object_get(run, "compute")), "exact");
+  assert_string_equal(json_string_value(json_object_get(run, "kv")), "f32");
+  assert_false(json_is_true(json_object_get(run, "prefault")));
+  assert_false(json_is_true(json_object_get(run, "huge_pages")));
+  assert_int_equal(json_integer_value(json_object_get(run, "repeat")), 2);
+  json_decref(line);
   free_outcome(&o);
 }
 
@@ -118,10 +143,10 @@ static void a_text_of_the_users_is_encoded(void **state)
   (void)state;
   outcome o = RUN("bench", NULL, "--json", "--what=encode", "--repeat=1", "--text",
                   TEST_DATA_DIR "/data/val.txt");
-  assert_quiet_success(&o);
+  assert_success(&o);
   char *text = o.out;
   expect_machine(next_line(&text));
-  expect_line(next_line(&text), "encode", 0, 0, "MB/s", false);
+  expect_line(&text, (expected_line){"encode", NULL, 1, 0, 0, "MB/s", false, false});
   free_outcome(&o);
   outcome missing =
       RUN("bench", NULL, "--what=encode", "--repeat=1", "--text", "/nowhere/text", "--json");
@@ -134,31 +159,110 @@ static void people_get_a_table(void **state)
 {
   (void)state;
   outcome o = RUN("bench", NULL, "--what=decode", "--quick", "--repeat=1", "-m", small_model);
-  assert_quiet_success(&o);
+  assert_success(&o);
   assert_non_null(strstr(o.out, "\nwhat "));
   assert_non_null(strstr(o.out, "\ndecode "));
+  assert_null(strstr(o.out, " \n"));
   free_outcome(&o);
 }
 
-static void an_unknown_measurement_is_wrong_usage(void **state)
+static bool has_avx(void)
+{
+#if defined(__x86_64__)
+  return __builtin_cpu_supports("avx");
+#else
+  return false;
+#endif
+}
+
+/* OpenBLAS's oldest kernels know nothing of AVX, the newest all that there is. */
+static void kernels_of_blas_that_are_too_old_are_told(void **state)
 {
   (void)state;
-  static const char *const bad[] = {"speed", "decode,", "decode,speed", "decod", ""};
-  for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
-    outcome o = RUN("bench", NULL, "--what", bad[i]);
-    ASSERT_FAILURE(&o, 2, "bench", "--what");
+  outcome o =
+      RUN("bench", NULL, "--json", "--what=prefill", "--quick", "--repeat=1", "-m", small_model);
+  assert_success(&o);
+  char *text = o.out;
+  json_t *line = next_line(&text);
+  const char *core =
+      json_string_value(json_object_get(json_object_get(line, "machine"), "blas_core"));
+  if (core && (strcmp(core, "Prescott") == 0 || strcmp(core, "Nehalem") == 0) && has_avx()) {
+    assert_non_null(strstr(o.err, core));
+    assert_non_null(strstr(o.err, "OPENBLAS_CORETYPE="));
+  }
+  if (!core || strcmp(core, "SkylakeX") == 0 || strcmp(core, "Cooperlake") == 0)
+    assert_string_equal(o.err, "");
+  json_decref(line);
+  free_outcome(&o);
+}
+
+static void what_is_not_judged_by_blas_tells_nothing_of_it(void **state)
+{
+  (void)state;
+  outcome o = RUN("bench", NULL, "--json", "--what=decode,encode", "--quick", "--repeat=1", "-m",
+                  small_model);
+  assert_quiet_success(&o);
+  free_outcome(&o);
+}
+
+static void wrong_usage_is_told_before_anything_is_opened(void **state)
+{
+  (void)state;
+  static const struct {
+    const char *option, *value;
+  } cases[] = {
+      {"--what", "speed"},
+      {"--what", "decode,"},
+      {"--what", "decode,speed"},
+      {"--what", "decod"},
+      {"--what", ""},
+      {"--types", "f64"},
+      {"--types", "F32"},
+      {"--types", "f32,"},
+      {"--types", ""},
+      {"--threads", "1,x"},
+      {"--threads", "1,1025"},
+      {"--threads", ","},
+      {"--threads", "1,,2"},
+      {"--threads", "0000000001,-1"},
+      {"--compute", "exactly"},
+      {"--compute", "exact,fast"},
+      {"--kv", "q8_0"},
+      {"--kv", ""},
+      {"--threads", "1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17"},
+  };
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    outcome o = RUN("bench", NULL, cases[i].option, cases[i].value, "-m", "/nowhere");
+    ASSERT_FAILURE(&o, 2, "bench", cases[i].option);
     free_outcome(&o);
   }
+}
+
+static void what_may_stand_in_an_option_is_named(void **state)
+{
+  (void)state;
+  outcome o = RUN("bench", NULL, "--types", "f32,int8");
+  ASSERT_FAILURE(&o, 2, "bench", "--types", "\"int8\"", "stored, f32, f16, bf16, q8_0, q4_0");
+  free_outcome(&o);
+  o = RUN("bench", NULL, "--what", "speed");
+  ASSERT_FAILURE(&o, 2, "bench", "\"speed\"", "decode, busy, batch, prefill");
+  free_outcome(&o);
 }
 
 int main(void)
 {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(each_measurement_is_a_line_of_json),
-      cmocka_unit_test(decode_is_measured_in_an_empty_a_half_and_a_full_context),
+      cmocka_unit_test(speed_is_measured_at_every_size),
+      cmocka_unit_test(all_is_measured_with_every_type_and_number_of_threads),
+      cmocka_unit_test(weights_are_measured_in_every_type),
+      cmocka_unit_test(the_run_tells_how_it_was_asked_for),
       cmocka_unit_test(a_text_of_the_users_is_encoded),
       cmocka_unit_test(people_get_a_table),
-      cmocka_unit_test(an_unknown_measurement_is_wrong_usage),
+      cmocka_unit_test(kernels_of_blas_that_are_too_old_are_told),
+      cmocka_unit_test(what_is_not_judged_by_blas_tells_nothing_of_it),
+      cmocka_unit_test(wrong_usage_is_told_before_anything_is_opened),
+      cmocka_unit_test(what_may_stand_in_an_option_is_named),
   };
   return cmocka_run_group_tests(tests, make_model, remove_model);
 }
