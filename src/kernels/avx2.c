@@ -10,10 +10,12 @@
 
 #include "kernels/vector_avx2.h"
 #include "kernels/products_stored.h"
+#include "kernels/packed_avx2.h"
 
 void kernels_avx2(kernels *table)
 {
   avx2_blocks(table);
   avx2_types(table);
   fill_stored_products(table);
+  fill_packed_products(table);
 }

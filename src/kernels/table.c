@@ -22,6 +22,7 @@ static const struct {
     {CPU_AVX2, kernels_avx2},
     {CPU_AVX512, kernels_avx512},
     {CPU_AVX512 | CPU_AVX512_VNNI, kernels_avx512_vnni},
+    {CPU_AVX512 | CPU_AVX512_BF16, kernels_avx512_bf16},
 #endif
 };
 
