@@ -10,10 +10,14 @@
 
 #include "kernels/vector_avx2.h"
 #include "kernels/products_stored.h"
+#include "kernels/attention_kernels.h"
+#include "kernels/blocks_vectors.h"
 
 void kernels_avx2(kernels *table)
 {
   avx2_blocks(table);
   avx2_types(table);
   fill_stored_products(table);
+  fill_attention(table);
+  fill_blocks(table);
 }
