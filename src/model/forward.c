@@ -66,6 +66,20 @@ static size_t position_of(const pass *p, size_t row, const kv_sequence **sequenc
   return s->position + (row - s->row);
 }
 
+/* Reads something of every page of wpe that the tokens of a block will need. With the first of them
+ * the block's own pages come, too; so those that follow find all there. */
+static void meet_positions(const gpt2_model *model, size_t position)
+{
+  enum { PAGE = 4096 };
+  size_t n_left = (size_t)model->config.n_ctx - position;
+  size_t row_size = (size_t)model->config.n_embd * element_size(model->wpe.type);
+  size_t size = row_size * (n_left < KV_BLOCK_TOKENS ? n_left : KV_BLOCK_TOKENS);
+  const volatile uint8_t *rows = (const uint8_t *)model->wpe.data + position * row_size;
+  for (size_t at = 0; at < size; at += PAGE)
+    (void)rows[at];
+  (void)rows[size - 1];
+}
+
 /* residual = wte[token] + wpe[position]; the token itself goes to the cache as well. */
 static void embed_row(const row_step *step, size_t row)
 {
@@ -74,6 +88,8 @@ static void embed_row(const row_step *step, size_t row)
   gpt2_token token = p->ws->tokens[row];
   const kv_sequence *sequence;
   size_t position = position_of(p, row, &sequence);
+  if (position % KV_BLOCK_TOKENS == 0)
+    meet_positions(p->model, position);
   sequence->blocks[position / KV_BLOCK_TOKENS]->tokens[position % KV_BLOCK_TOKENS] = token;
   float *residual = p->ws->residual + row * n_embd;
   memcpy(residual, (const float *)p->model->wte.data + (size_t)token * n_embd,
