@@ -432,7 +432,8 @@ typedef struct gpt2_context_options {
   gpt2_abort_callback abort_callback;
   void *abort_user;
   int32_t kv_type; /* of keys and values: GPT2_TYPE_F32 (also 0), or GPT2_TYPE_F16: half the memory,
-                      logits within 1e-3 of their range of those with f32 */
+                      logits within 1e-3 of their range of those with f32 (2e-3 where the config
+                      says that scores are not scaled) */
   int32_t reserved;
 } gpt2_context_options;
 

@@ -22,12 +22,6 @@ static double product_tolerance(size_t n)
   return (double)(n / 8 + 12) * ROUNDING;
 }
 
-/* All terms may be added one after another. */
-static double weighted_sum_tolerance(size_t n)
-{
-  return (double)(n + 1) * ROUNDING;
-}
-
 /* Of a value's own rounding, seen through the norm, and of its bias. */
 static const double LAYER_NORM_TOLERANCE = 1e-6;
 
@@ -49,10 +43,11 @@ static void multiply(const kernels *kernel, const few_rows *p, size_t row, size_
 {
   const float *x = p->x + row * p->x_stride;
   if (p->out_in)
-    kernel->product_out_in[ELEMENT_F32](x, p->x_stride, n_rows, p->w, p->n_in, p->n_out, y, p->y_stride);
+    kernel->product_out_in[ELEMENT_F32](x, p->x_stride, n_rows, p->w, p->n_in, p->n_out, y,
+                                        p->y_stride);
   else
-    kernel->product_in_out[ELEMENT_F32](x, p->x_stride, n_rows, p->w, p->w_stride, p->n_in, p->n_out, y,
-                           p->y_stride);
+    kernel->product_in_out[ELEMENT_F32](x, p->x_stride, n_rows, p->w, p->w_stride, p->n_in,
+                                        p->n_out, y, p->y_stride);
 }
 
 /* Floats from the first of the first row to the last of the last. */
@@ -162,61 +157,6 @@ static void what_is_not_finite_in_a_row_shows_in_all_of_it_and_in_no_other(void 
   for_each_trial(check_not_finite_both);
 }
 
-/* ---- Attention ---- */
-
-/* Trials of few numbers are those of short heads; the long one is a long run of keys. */
-static void draw_run(const kernel_trial *trial, size_t *n, size_t *d_head)
-{
-  bool long_run = trial->n == LONG_TRIAL || some(2);
-  size_t other = any_trial_length();
-  *n = long_run ? trial->n : other;
-  *d_head = long_run ? other : trial->n;
-}
-
-static void check_scores(const kernel_trial *trial)
-{
-  size_t n, d_head;
-  draw_run(trial, &n, &d_head);
-  const float *q = trial_array(trial, ARRAY_X, d_head, any_kind());
-  const float *k = trial_array(trial, ARRAY_W, n * d_head, trial->kind);
-  float *scores = trial_array(trial, ARRAY_Y, n, NORMAL);
-  const float scale = 0.125f;
-  trial->kernel->scores[ELEMENT_F32](q, k, n, d_head, scale, scores);
-  for (size_t t = 0; t < n; t++) {
-    exact_sum expected = exact_dot(0, q, 1, k + t * d_head, 1, d_head);
-    expected.value *= (double)scale;
-    expected.magnitude *= (double)scale;
-    check_sum(trial, "scores", t, (double)scores[t], &expected, product_tolerance(d_head));
-  }
-}
-
-static void scores_are_the_scaled_products_of_a_query_with_keys(void **state)
-{
-  (void)state;
-  for_each_trial(check_scores);
-}
-
-static void check_weighted_sum(const kernel_trial *trial)
-{
-  size_t n, d_head;
-  draw_run(trial, &n, &d_head);
-  const float *weights = trial_array(trial, ARRAY_X, n, any_kind());
-  const float *v = trial_array(trial, ARRAY_W, n * d_head, trial->kind);
-  float *out = trial_array(trial, ARRAY_Y, d_head, any_kind()), *before = copy_floats(out, d_head);
-  trial->kernel->weighted_sum[ELEMENT_F32](weights, v, n, d_head, out);
-  for (size_t i = 0; i < d_head; i++) {
-    exact_sum expected = exact_dot((double)before[i], weights, 1, v + i, d_head, n);
-    check_sum(trial, "weighted_sum", i, (double)out[i], &expected, weighted_sum_tolerance(n));
-  }
-  free(before);
-}
-
-static void a_weighted_sum_of_values_is_added_to_what_was_there(void **state)
-{
-  (void)state;
-  for_each_trial(check_weighted_sum);
-}
-
 /* ---- Layer norm ---- */
 
 typedef struct norm_of {
@@ -305,40 +245,6 @@ static void the_table_in_use_is_that_of_this_processor(void **state)
   assert_memory_equal(kernels_in_use(), &expected, sizeof expected);
 }
 
-/* The sets that are the scalar source compiled anew promise more than a tolerance. */
-static void check_scalar_bits(const kernel_trial *trial)
-{
-  kernels scalar;
-  kernels_scalar(&scalar);
-  for (int out_in = 0; out_in <= 1; out_in++) {
-    few_rows p = draw_product(trial, out_in);
-    size_t n = span(p.n_rows, p.y_stride, p.n_out);
-    float *y = trial_array(trial, ARRAY_Y, n, any_kind()), *expected = copy_floats(y, n);
-    multiply(trial->kernel, &p, 0, p.n_rows, y);
-    multiply(&scalar, &p, 0, p.n_rows, expected);
-    check_same_bits(trial, entry_of(&p), y, expected, n);
-    free(expected);
-  }
-  const float *x = trial_array(trial, ARRAY_X, trial->n, NORMAL),
-              *w = trial_array(trial, ARRAY_W, trial->n, trial->kind);
-  float *y = trial_array(trial, ARRAY_Y, trial->n, NORMAL), *expected = copy_floats(y, trial->n);
-  trial->kernel->layer_norm(x, w, w, 1e-5f, trial->n, y);
-  scalar.layer_norm(x, w, w, 1e-5f, trial->n, expected);
-  check_same_bits(trial, "layer_norm", y, expected, trial->n);
-  trial->kernel->scores[ELEMENT_F32](x, w, 1, trial->n, 0.5f, y);
-  scalar.scores[ELEMENT_F32](x, w, 1, trial->n, 0.5f, expected);
-  trial->kernel->weighted_sum[ELEMENT_F32](x, w, 1, trial->n, y);
-  scalar.weighted_sum[ELEMENT_F32](x, w, 1, trial->n, expected);
-  check_same_bits(trial, "scores and weighted_sum", y, expected, trial->n);
-  free(expected);
-}
-
-static void every_set_gives_the_bits_of_the_scalar_one(void **state)
-{
-  (void)state;
-  for_each_trial(check_scalar_bits);
-}
-
 static void without_any_instruction_set_it_is_the_scalar_one(void **state)
 {
   (void)state;
@@ -355,11 +261,8 @@ int main(void)
       cmocka_unit_test(rows_times_in_out_weights_are_right_and_the_same_bits_alone),
       cmocka_unit_test(rows_times_out_in_weights_are_right_and_the_same_bits_alone),
       cmocka_unit_test(what_is_not_finite_in_a_row_shows_in_all_of_it_and_in_no_other),
-      cmocka_unit_test(scores_are_the_scaled_products_of_a_query_with_keys),
-      cmocka_unit_test(a_weighted_sum_of_values_is_added_to_what_was_there),
       cmocka_unit_test(a_layer_norm_has_mean_0_and_variance_1_before_weight_and_bias),
       cmocka_unit_test(so_it_has_for_values_far_from_zero),
-      cmocka_unit_test(every_set_gives_the_bits_of_the_scalar_one),
       cmocka_unit_test(the_table_in_use_is_that_of_this_processor),
       cmocka_unit_test(without_any_instruction_set_it_is_the_scalar_one),
   };

@@ -11,6 +11,8 @@
 #include "kernels/vector_avx2.h"
 #include "kernels/products_stored.h"
 #include "kernels/packed_avx2.h"
+#include "kernels/attention_kernels.h"
+#include "kernels/blocks_vectors.h"
 
 void kernels_avx2(kernels *table)
 {
@@ -18,4 +20,6 @@ void kernels_avx2(kernels *table)
   avx2_types(table);
   fill_stored_products(table);
   fill_packed_products(table);
+  fill_attention(table);
+  fill_blocks(table);
 }

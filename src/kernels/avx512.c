@@ -10,10 +10,14 @@
 
 #include "kernels/vector_avx512.h"
 #include "kernels/products_stored.h"
+#include "kernels/attention_kernels.h"
+#include "kernels/blocks_vectors.h"
 
 void kernels_avx512(kernels *table)
 {
   avx512_blocks(table);
   avx512_types(table);
   fill_stored_products(table);
+  fill_attention(table);
+  fill_blocks(table);
 }

@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "kernels/attention_step.h"
 #include "kernels/types.h"
 
 /* Products with weights as they are stored: y[r] += x[r] . w for every row r. x (n_rows, n_in) and
@@ -104,15 +105,19 @@ typedef struct kernels {
   /* The MLP's activation, in place: by GPT2_ACTIVATION_... */
   void (*activation[3])(float *x, size_t n);
 
-  /* ---- Attention of one query over a run of keys, which are f32 or f16 ---- */
+  /* ---- Attention, in steps (attention_step); keys and values are f32 or f16 ---- */
 
-  /* scores[t] = q . k[t] * scale; q (d_head), k (n, d_head), scores (n). */
-  void (*scores[N_STORED_TYPES])(const float *q, const void *k, size_t n, size_t d_head,
-                                 float scale, float *scores);
+  /* scores[r][t] = q[r] . key t, for the whole blocks that hold the tokens that row r sees. */
+  void (*scores[N_STORED_TYPES])(const attention_step *step);
 
-  /* out += weights[t] * v[t] over t; weights (n), v (n, d_head), out (d_head). */
-  void (*weighted_sum[N_STORED_TYPES])(const float *weights, const void *v, size_t n, size_t d_head,
-                                       float *out);
+  /* Makes weights e^(score - greatest) of the scores of the tokens that a row sees. greatest[r] is
+   * raised to the greatest of them first, factor[r] is what sums of earlier weights must be
+   * multiplied by for it, total[r] has been and has the new weights in it. NaN goes through. */
+  void (*softmax)(const attention_step *step);
+
+  /* out[r] = factor[r] * out[r] + the sum over the tokens that row r sees, in their order, of
+   * weight t * value t. What it does not see is not read. */
+  void (*weighted_sum[N_STORED_TYPES])(const attention_step *step);
 
   /* ---- Softmax in pieces, and what reads logits ---- */
 
@@ -147,11 +152,12 @@ const kernels *kernels_in_use(void);
 /* The table for a processor that can do no more than these CPU_... bits (base/cpu.h). */
 void kernels_for(uint32_t features, kernels *filled);
 
-/* Fill a table: the specification, in three files. */
+/* Fill a table: the specification, in several files. */
 void kernels_scalar(kernels *table);
 void kernels_scalar_blocks(kernels *table);
 void kernels_scalar_types(kernels *table);
 void kernels_scalar_products(kernels *table);
+void kernels_scalar_attention(kernels *table);
 
 /* Override entries of it. */
 void kernels_avx2(kernels *table);

@@ -1,4 +1,4 @@
-/* scalar.c - the pieces of a block, attention and softmax as plain C: what every instruction set
+/* scalar.c - the pieces of a block, and softmax in pieces, as plain C: what every instruction set
  * must agree with.
  *
  * Sums run in LANES interleaved partial sums, added pairwise at the end: so the compiler can keep
@@ -84,50 +84,6 @@ static void relu(float *x, size_t n)
 {
   for (size_t i = 0; i < n; i++)
     x[i] = x[i] < 0.0f ? 0.0f : x[i]; /* keeps NaN */
-}
-
-/* ---- Attention of one query over a run of keys ---- */
-
-static void scores_f32(const float *q, const void *keys, size_t n, size_t d_head, float scale,
-                       float *out)
-{
-  const float *k = keys;
-  for (size_t t = 0; t < n; t++)
-    out[t] = dot(q, k + t * d_head, d_head) * scale;
-}
-
-static void scores_f16(const float *q, const void *keys, size_t n, size_t d_head, float scale,
-                       float *out)
-{
-  const uint16_t *k = keys;
-  for (size_t t = 0; t < n; t++) {
-    float lane[LANES] = {0};
-    size_t i = 0;
-    for (; i + LANES <= d_head; i += LANES)
-      for (int l = 0; l < LANES; l++)
-        lane[l] += q[i + l] * f16_to_f32(k[t * d_head + i + l]);
-    for (int l = 0; i + l < d_head; l++)
-      lane[l] += q[i + l] * f16_to_f32(k[t * d_head + i + l]);
-    out[t] = sum_of_lanes(lane) * scale;
-  }
-}
-
-static void weighted_sum_f32(const float *weights, const void *values, size_t n, size_t d_head,
-                             float *out)
-{
-  const float *v = values;
-  for (size_t t = 0; t < n; t++)
-    for (size_t i = 0; i < d_head; i++)
-      out[i] += weights[t] * v[t * d_head + i];
-}
-
-static void weighted_sum_f16(const float *weights, const void *values, size_t n, size_t d_head,
-                             float *out)
-{
-  const uint16_t *v = values;
-  for (size_t t = 0; t < n; t++)
-    for (size_t i = 0; i < d_head; i++)
-      out[i] += weights[t] * f16_to_f32(v[t * d_head + i]);
 }
 
 /* ---- Softmax in pieces, and what reads logits ---- */
@@ -235,10 +191,6 @@ void KERNELS_FILL(kernels *table)
   table->activation[GPT2_ACTIVATION_GELU_TANH] = gelu_tanh;
   table->activation[GPT2_ACTIVATION_GELU_ERF] = gelu_erf;
   table->activation[GPT2_ACTIVATION_RELU] = relu;
-  table->scores[ELEMENT_F32] = scores_f32;
-  table->scores[ELEMENT_F16] = scores_f16;
-  table->weighted_sum[ELEMENT_F32] = weighted_sum_f32;
-  table->weighted_sum[ELEMENT_F16] = weighted_sum_f16;
   table->maximum = maximum;
   table->exponentials = exponentials;
   table->exponential_sums = exponential_sums;

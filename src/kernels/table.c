@@ -10,6 +10,7 @@ void kernels_scalar(kernels *filled)
   kernels_scalar_blocks(filled);
   kernels_scalar_types(filled);
   kernels_scalar_products(filled);
+  kernels_scalar_attention(filled);
 }
 
 /* Later sets override earlier ones, so they stand from the plainest to the most capable. */

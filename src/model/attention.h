@@ -7,11 +7,12 @@
 /* Floats of scratch memory that one worker needs. */
 size_t attention_scratch_floats(const gpt2_model *model);
 
-/* Cuts the segments of a pass into query tiles; the same for every layer. */
-void attention_prepare(pass *p);
+/* Puts the queries of n rows, which are the first ones of p->qkv, into query tiles. Where in the
+ * pass's segments they belong, `rows` tells (n, ascending); NULL: they are the pass's first n. */
+void attention_prepare(pass *p, const size_t *rows, size_t n);
 
-/* p->attended (n_rows, n_embd) = softmax(causal(q . k / sqrt(d_head))) . v, head by head, from
- * p->qkv and the cache, which must hold the rows' own keys and values by now. */
-void attention_run(pass *p, size_t layer);
+/* attended (of those rows, n_embd) = softmax(causal(q . k / sqrt(d_head))) . v, head by head, from
+ * qkv and the cache, which must hold the rows' own keys and values by now. */
+void attention_run(const pass *p, size_t layer);
 
 #endif

@@ -186,28 +186,38 @@ static gpt2_status place_views(const batch_job *job, gpt2_error *error)
 
 /* ---- After a pass: logits for the rows that want them ---- */
 
-/* The rows of a pass that want something: those that want logits first, so that their panel is
- * contiguous. */
+/* The rows of a pass that want something, in their order and by number: the numbers of those that
+ * want logits come first, so that their panel is contiguous. */
 typedef struct wanted {
   const batch_job *job;
   const pass *pass;
   size_t first; /* of the pass, in `order` */
   size_t n, n_logits;
-  size_t at[MAX_PASS_ROWS]; /* rows of the pass */
-  size_t panel;             /* the first of the panel in work */
+  size_t rows[MAX_PASS_ROWS];    /* of the pass, ascending */
+  size_t numbers[MAX_PASS_ROWS]; /* in `rows` */
+  size_t panel;                  /* the first number of the panel in work */
 } wanted;
 
-static void find_wanted(wanted *w)
+static void find_wanted(wanted *w, size_t n_rows)
 {
-  w->n = 0;
-  for (size_t i = 0; i < w->pass->n_rows; i++)
+  w->n = w->n_logits = 0;
+  for (size_t i = 0; i < n_rows; i++) {
+    const gpt2_row *row = &w->job->rows[w->job->batch->order[w->first + i]];
     if (wants_logits(w->job, w->first + i))
-      w->at[w->n++] = i;
-  w->n_logits = w->n;
-  for (size_t i = 0; i < w->pass->n_rows; i++)
-    if ((w->job->rows[w->job->batch->order[w->first + i]].flags & GPT2_ROW_HIDDEN) &&
-        !wants_logits(w->job, w->first + i))
-      w->at[w->n++] = i;
+      w->numbers[w->n_logits++] = w->n;
+    else if (!(row->flags & GPT2_ROW_HIDDEN))
+      continue;
+    w->rows[w->n++] = i;
+  }
+  for (size_t i = 0, last = w->n_logits; i < w->n; i++)
+    if (!wants_logits(w->job, w->first + w->rows[i]))
+      w->numbers[last++] = i;
+}
+
+/* The place in `order` of the i-th of the numbers. */
+static size_t place_of(const wanted *w, size_t i)
+{
+  return w->first + w->rows[w->numbers[i]];
 }
 
 /* Hands one row of the panel to all who want it. */
@@ -217,7 +227,7 @@ static void deliver_logits(void *data, size_t index, int worker)
   const wanted *w = data;
   const batch_job *job = w->job;
   batch *b = job->batch;
-  size_t n_vocab = (size_t)job->model->config.n_vocab, at = w->first + w->at[w->panel + index];
+  size_t n_vocab = (size_t)job->model->config.n_vocab, at = place_of(w, w->panel + index);
   const gpt2_row *row = &job->rows[b->order[at]];
   row_view *view = &b->views[b->order[at]];
   const float *logits = b->panel + index * n_vocab;
@@ -243,10 +253,10 @@ static gpt2_status unembed_wanted(wanted *w, gpt2_error *error)
     status = reserve_rows(b, &b->panel, &b->panel_rows, panel_rows, n_vocab, "logits", error);
   if (status != GPT2_OK)
     return status;
+  forward_final_norm(w->pass, w->numbers, w->n, b->panel_hidden);
   for (size_t i = 0; i < w->n; i++) {
-    const row_view *view = &b->views[b->order[w->first + w->at[i]]];
-    float *hidden = b->panel_hidden + i * n_embd;
-    forward_final_norm(w->pass, w->at[i], hidden);
+    const row_view *view = &b->views[b->order[place_of(w, i)]];
+    const float *hidden = b->panel_hidden + i * n_embd;
     if (view->hidden != NOT_KEPT)
       memcpy(b->kept_hidden + view->hidden * n_embd, hidden, n_embd * sizeof *hidden);
   }
@@ -291,21 +301,22 @@ static void fill_pass(const batch_job *job, pass *p, size_t first)
 
 static gpt2_status run_pass(const batch_job *job, size_t first, size_t n_rows, gpt2_error *error)
 {
+  wanted w = {.job = job, .first = first};
+  find_wanted(&w, n_rows);
   pass p = {.model = job->model,
             .cache = job->cache,
             .pool = job->pool,
             .ws = &job->batch->workspace,
             .kernel = kernels_in_use(),
             .n_rows = n_rows,
+            .wanted = w.rows,
+            .n_wanted = w.n,
             .stopped = job->stopped,
             .user = job->user};
   fill_pass(job, &p, first);
   gpt2_status status = forward(&p, error);
-  if (status != GPT2_OK)
-    return status;
-  wanted w = {.job = job, .pass = &p, .first = first};
-  find_wanted(&w);
-  return unembed_wanted(&w, error);
+  w.pass = &p;
+  return status == GPT2_OK ? unembed_wanted(&w, error) : status;
 }
 
 /* Passes of nearly equal length, so that no small one is left over. */

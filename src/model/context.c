@@ -113,6 +113,10 @@ static gpt2_status read_options(gpt2_context_options *o, const gpt2_context_opti
     if (counts[i].value < 0)
       return fail(error, GPT2_ERR_ARGUMENT, NO_OFFSET, "options.%s: is %d; 0 is the default",
                   counts[i].name, (int)counts[i].value);
+  if (o->kv_type != 0 && o->kv_type != GPT2_TYPE_F32 && o->kv_type != GPT2_TYPE_F16)
+    return fail(error, GPT2_ERR_ARGUMENT, NO_OFFSET,
+                "options.kv_type: is %d; keys and values are GPT2_TYPE_F32 or GPT2_TYPE_F16",
+                (int)o->kv_type);
   if (o->n_threads > MAX_THREADS)
     return fail(error, GPT2_ERR_LIMIT, NO_OFFSET,
                 "options.n_threads: is %d, at most %d are allowed", (int)o->n_threads, MAX_THREADS);
@@ -147,8 +151,10 @@ gpt2_status gpt2_context_new(gpt2_model *model, const gpt2_context_options *opti
   c->options = read;
   c->error = (gpt2_error){.struct_size = sizeof c->error, .offset = NO_OFFSET};
   c->batch.allocator = c->batch.workspace.allocator = model->allocator;
-  kv_cache_init(&c->cache, &model->allocator, (size_t)model->config.n_layer,
-                (size_t)model->config.n_head, model_d_head(model), (size_t)model->config.n_ctx);
+  kv_cache_init(&c->cache, &model->allocator,
+                read.kv_type == GPT2_TYPE_F16 ? ELEMENT_F16 : ELEMENT_F32,
+                (size_t)model->config.n_layer, (size_t)model->config.n_head, model_d_head(model),
+                (size_t)model->config.n_ctx);
   status = pool_new(&model->allocator, read.n_threads, read.parallel_for, read.parallel_for_user,
                     &c->pool, error);
   if (status != GPT2_OK) {

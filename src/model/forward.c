@@ -24,7 +24,6 @@ typedef struct row_step {
   const pass *of;
   void (*row)(const struct row_step *step, size_t row);
   const norm *norm; /* of a layer norm */
-  size_t layer;     /* of a cache write */
 } row_step;
 
 static void run_rows(void *data, size_t tile, int worker)
@@ -67,6 +66,20 @@ static size_t position_of(const pass *p, size_t row, const kv_sequence **sequenc
   return s->position + (row - s->row);
 }
 
+/* Reads something of every page of wpe that the tokens of a block will need. With the first of them
+ * the block's own pages come, too; so those that follow find all there. */
+static void meet_positions(const gpt2_model *model, size_t position)
+{
+  enum { PAGE = 4096 };
+  size_t n_left = (size_t)model->config.n_ctx - position;
+  size_t row_size = (size_t)model->config.n_embd * element_size(model->wpe.type);
+  size_t size = row_size * (n_left < KV_BLOCK_TOKENS ? n_left : KV_BLOCK_TOKENS);
+  const volatile uint8_t *rows = (const uint8_t *)model->wpe.data + position * row_size;
+  for (size_t at = 0; at < size; at += PAGE)
+    (void)rows[at];
+  (void)rows[size - 1];
+}
+
 /* residual = wte[token] + wpe[position]; the token itself goes to the cache as well. */
 static void embed_row(const row_step *step, size_t row)
 {
@@ -75,6 +88,8 @@ static void embed_row(const row_step *step, size_t row)
   gpt2_token token = p->ws->tokens[row];
   const kv_sequence *sequence;
   size_t position = position_of(p, row, &sequence);
+  if (position % KV_BLOCK_TOKENS == 0)
+    meet_positions(p->model, position);
   sequence->blocks[position / KV_BLOCK_TOKENS]->tokens[position % KV_BLOCK_TOKENS] = token;
   float *residual = p->ws->residual + row * n_embd;
   float *of_position = p->ws->normed + row * n_embd; /* not in use yet */
@@ -104,27 +119,41 @@ static void normalize(const pass *p, const norm *weights)
   for_each_row(&(row_step){.of = p, .row = norm_row, .norm = weights});
 }
 
-/* Copies the key and value of a row, head by head, to the sequence's cache. */
-static void remember_row(const row_step *step, size_t row)
+typedef struct cache_step {
+  const pass *of;
+  size_t layer;
+} cache_step;
+
+/* Puts the keys and values of a query tile's rows into its sequence's cache, run by run. */
+static void remember_tile(void *data, size_t index, int worker)
 {
+  (void)worker;
+  const cache_step *step = data;
   const pass *p = step->of;
+  const query_tile *tile = &p->ws->tiles[index];
   size_t n_embd = (size_t)p->model->config.n_embd, d_head = p->cache->d_head;
-  const kv_sequence *sequence;
-  size_t position = position_of(p, row, &sequence), at = position % KV_BLOCK_TOKENS * d_head;
-  const kv_block *b = sequence->blocks[position / KV_BLOCK_TOKENS];
-  const float *key = p->ws->qkv + row * 3 * n_embd + n_embd, *value = key + n_embd;
-  for (size_t head = 0; head < p->cache->n_head; head++) {
-    memcpy(kv_block_keys(p->cache, b, step->layer, head) + at, key + head * d_head,
-           d_head * sizeof *key);
-    memcpy(kv_block_values(p->cache, b, step->layer, head) + at, value + head * d_head,
-           d_head * sizeof *key);
+  for (size_t row = 0, n; row < tile->n_rows; row += n) {
+    size_t position = tile->position + row, first = position % KV_BLOCK_TOKENS;
+    const kv_block *b = tile->sequence->blocks[position / KV_BLOCK_TOKENS];
+    const float *keys = p->ws->qkv + (tile->row + row) * 3 * n_embd + n_embd;
+    n = KV_BLOCK_TOKENS - first < tile->n_rows - row ? KV_BLOCK_TOKENS - first : tile->n_rows - row;
+    for (size_t head = 0; head < p->cache->n_head; head++, keys += d_head)
+      kv_block_put(p->cache, b, step->layer, head, first, n, keys, keys + n_embd, 3 * n_embd);
   }
+}
+
+static void remember(const pass *p, size_t layer)
+{
+  pool_run(p->pool, p->n_tiles, pool_threads(p->pool), remember_tile,
+           &(cache_step){.of = p, .layer = layer});
 }
 
 /* y (n_rows, n_out) = x . weight + bias, or added to what y holds. */
 static void apply(const pass *p, const linear *l, const float *x, float *y, bool accumulate,
                   void (*activation)(float *, size_t))
 {
+  if (p->n_rows == 0) /* none is wanted */
+    return;
   matmul(p->pool, &(product){.weight = &l->weight,
                              .bias = l->bias,
                              .x = x,
@@ -135,12 +164,31 @@ static void apply(const pass *p, const linear *l, const float *x, float *y, bool
                              .scratch = p->ws->products});
 }
 
+/* After the keys and values of the last block, only the wanted rows go on: the first n_wanted of the
+ * workspace from then on. */
+static void keep_wanted_rows(pass *p)
+{
+  size_t n_embd = (size_t)p->model->config.n_embd;
+  float *residual = p->ws->residual, *q = p->ws->qkv;
+  if (p->n_wanted == p->n_rows)
+    return;
+  for (size_t i = 0; i < p->n_wanted; i++) {
+    size_t row = p->wanted[i];
+    memmove(residual + i * n_embd, residual + row * n_embd, n_embd * sizeof *residual);
+    memmove(q + i * 3 * n_embd, q + row * 3 * n_embd, n_embd * sizeof *q);
+  }
+  attention_prepare(p, p->wanted, p->n_wanted);
+  p->n_rows = p->n_wanted;
+}
+
 static void attention(pass *p, const block *b, size_t layer)
 {
   workspace *ws = p->ws;
   normalize(p, &b->ln_1);
   apply(p, &b->attn_qkv, ws->normed, ws->qkv, false, NULL);
-  for_each_row(&(row_step){.of = p, .row = remember_row, .layer = layer});
+  remember(p, layer);
+  if (layer + 1 == p->cache->n_layer)
+    keep_wanted_rows(p);
   attention_run(p, layer);
   apply(p, &b->attn_proj, ws->attended, ws->residual, true, NULL);
 }
@@ -160,7 +208,7 @@ static void mlp(const pass *p, const block *b)
 
 gpt2_status forward(pass *p, gpt2_error *error)
 {
-  attention_prepare(p);
+  attention_prepare(p, NULL, p->n_rows);
   embed(p);
   for (size_t layer = 0; layer < (size_t)p->model->config.n_layer; layer++) {
     if (p->stopped(p->user))
@@ -173,11 +221,30 @@ gpt2_status forward(pass *p, gpt2_error *error)
   return GPT2_OK;
 }
 
-void forward_final_norm(const pass *p, size_t row, float *out)
+typedef struct final_norm {
+  const pass *of;
+  const size_t *numbers;
+  size_t n;
+  float *out;
+} final_norm;
+
+static void run_final_norm(void *data, size_t tile, int worker)
 {
+  (void)worker;
+  const final_norm *f = data;
+  const pass *p = f->of;
   size_t n_embd = (size_t)p->model->config.n_embd;
-  p->kernel->layer_norm(p->ws->residual + row * n_embd, p->model->ln_f.weight, p->model->ln_f.bias,
-                        p->model->config.layer_norm_epsilon, n_embd, out);
+  for (size_t i = tile * ROWS_PER_TILE; i < f->n && i < (tile + 1) * ROWS_PER_TILE; i++)
+    p->kernel->layer_norm(p->ws->residual + f->numbers[i] * n_embd, p->model->ln_f.weight,
+                          p->model->ln_f.bias, p->model->config.layer_norm_epsilon, n_embd,
+                          f->out + i * n_embd);
+}
+
+void forward_final_norm(const pass *p, const size_t *numbers, size_t n, float *out)
+{
+  final_norm f = {.of = p, .numbers = numbers, .n = n, .out = out};
+  pool_run(p->pool, (n + ROWS_PER_TILE - 1) / ROWS_PER_TILE, pool_threads(p->pool), run_final_norm,
+           &f);
 }
 
 /* ---- Workspace ---- */

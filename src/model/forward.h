@@ -54,17 +54,19 @@ typedef struct pass {
   workspace *ws;
   const kernels *kernel;
   size_t n_rows, n_segments;
+  const size_t *wanted; /* (n_wanted) the rows whose residual is wanted, ascending */
+  size_t n_wanted;
   size_t n_tiles;              /* set by attention_prepare */
-  bool products_in_attention;  /* likewise: some tile calls BLAS */
   bool (*stopped)(void *user); /* asked before every block */
   void *user;
 } pass;
 
 /* Runs all rows through all blocks, writing their keys and values to the cache; the residual stream
- * stays in ws->residual. GPT2_ERR_CANCELLED if stopped. */
+ * of the wanted rows stays in ws->residual (n_wanted, n_embd). GPT2_ERR_CANCELLED if stopped. */
 gpt2_status forward(pass *p, gpt2_error *error);
 
-/* The last layer norm of one row of the pass: out (n_embd). */
-void forward_final_norm(const pass *p, size_t row, float *out);
+/* The last layer norm of wanted rows: out (n, n_embd) is that of those with these numbers among
+ * them. */
+void forward_final_norm(const pass *p, const size_t *numbers, size_t n, float *out);
 
 #endif

@@ -1,17 +1,19 @@
-/* kv_cache.c - the keys and values of the tokens that sequences have seen, in blocks of 16
- * tokens. */
+/* kv_cache.c - the keys and values of the tokens that sequences have seen, in blocks of 16 tokens,
+ * as f32 or f16. */
 #include "model/kv_cache.h"
 
 #include <string.h>
 
-void kv_cache_init(kv_cache *cache, const gpt2_allocator *allocator, size_t n_layer, size_t n_head,
-                   size_t d_head, size_t n_ctx)
+void kv_cache_init(kv_cache *cache, const gpt2_allocator *allocator, element_type type,
+                   size_t n_layer, size_t n_head, size_t d_head, size_t n_ctx)
 {
   *cache = (kv_cache){.allocator = *allocator,
+                      .type = type,
                       .n_layer = n_layer,
                       .n_head = n_head,
                       .d_head = d_head,
-                      .n_ctx = n_ctx};
+                      .n_ctx = n_ctx,
+                      .run_size = KV_BLOCK_TOKENS * d_head * element_size(type)};
 }
 
 kv_sequence *kv_cache_find(const kv_cache *cache, int32_t sequence)
@@ -68,19 +70,59 @@ static kv_block *block_new(kv_cache *cache)
     cache->free_blocks = b->next_free;
     return b;
   }
-  size_t n;
-  if (!mul_size(&n, 2 * cache->n_layer * KV_BLOCK_TOKENS, cache->n_head * cache->d_head))
+  size_t size;
+  if (!mul_size(&size, 2 * cache->n_layer * cache->n_head, cache->run_size))
     return NULL;
   b = allocate_zeroed(&cache->allocator, sizeof *b);
   if (!b)
     return NULL;
-  /* Zeroed: a reader of whole blocks then meets numbers in the rows that are not filled yet. */
-  b->data = allocate_array(&cache->allocator, n, sizeof *b->data);
+  b->data = allocate(&cache->allocator, size);
   if (!b->data) {
     release(&cache->allocator, b);
     return NULL;
   }
   return b;
+}
+
+/* One key (d_head), whose elements stand a block apart. */
+static void put_key(const kv_cache *cache, void *run, size_t token, const float *key)
+{
+  const kernels *kernel = kernels_in_use();
+  uint16_t halves[64];
+  enum { PIECE = sizeof halves / sizeof *halves };
+  if (cache->type == ELEMENT_F32) {
+    float *to = (float *)run + token;
+    for (size_t i = 0; i < cache->d_head; i++)
+      to[i * KV_BLOCK_TOKENS] = key[i];
+    return;
+  }
+  uint16_t *to = (uint16_t *)run + token;
+  for (size_t i = 0; i < cache->d_head; i += PIECE) {
+    size_t n = cache->d_head - i < PIECE ? cache->d_head - i : PIECE;
+    kernel->from_f32[cache->type](halves, key + i, n);
+    for (size_t k = 0; k < n; k++)
+      to[(i + k) * KV_BLOCK_TOKENS] = halves[k];
+  }
+}
+
+/* Readers take whole blocks of keys and drop what is not there: it is cleared because arithmetic on
+ * leftovers may be slow, and so that a block's pages are all there from its first token on. */
+void kv_block_put(const kv_cache *cache, const kv_block *b, size_t layer, size_t head, size_t first,
+                  size_t n, const float *keys, const float *values, size_t stride)
+{
+  const kernels *kernel = kernels_in_use();
+  void *key_run = kv_block_keys(cache, b, layer, head);
+  uint8_t *value_run = kv_block_values(cache, b, layer, head);
+  size_t value_size = cache->run_size / KV_BLOCK_TOKENS;
+  if (first == 0 && n < KV_BLOCK_TOKENS) {
+    memset(key_run, 0, cache->run_size);
+    memset(value_run, 0, cache->run_size);
+  }
+  for (size_t i = 0; i < n; i++) {
+    put_key(cache, key_run, first + i, keys + i * stride);
+    kernel->from_f32[cache->type](value_run + (first + i) * value_size, values + i * stride,
+                                  cache->d_head);
+  }
 }
 
 gpt2_status kv_cache_reserve(kv_cache *cache, kv_sequence *s, size_t length, gpt2_error *error)

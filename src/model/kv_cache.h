@@ -1,19 +1,21 @@
-/* kv_cache.h - the keys and values of the tokens that sequences have seen, in blocks of 16 tokens.
+/* kv_cache.h - the keys and values of the tokens that sequences have seen, in blocks of 16 tokens,
+ * as f32 or f16.
  *
- * A block holds, for every layer and head, its tokens' keys contiguously and then their values, so
- * that attention reads a sequence as a list of runs. Blocks given back are kept for the next
- * sequence that grows. */
+ * A block holds, for every layer and head, its tokens' keys together, and their values, so that
+ * attention reads a sequence as a list of runs. Blocks given back are kept for the next sequence
+ * that grows. */
 #ifndef MODEL_KV_CACHE_H
 #define MODEL_KV_CACHE_H
 
 #include "base/memory.h"
+#include "kernels/kernels.h"
 
-enum { KV_BLOCK_TOKENS = 16 };
+enum { KV_BLOCK_TOKENS = ATTENTION_BLOCK };
 
 typedef struct kv_block {
   gpt2_token tokens[KV_BLOCK_TOKENS];
   struct kv_block *next_free;
-  float *data; /* (n_layer, keys and values: 2, n_head, KV_BLOCK_TOKENS, d_head) */
+  uint8_t *data; /* (n_layer, keys and values: 2, n_head, a run of one head) */
 } kv_block;
 
 /* A sequence, and what a context knows of it besides. */
@@ -37,13 +39,15 @@ enum {
 
 typedef struct kv_cache {
   gpt2_allocator allocator;
+  element_type type; /* of keys and values: F32 or F16 */
   size_t n_layer, n_head, d_head, n_ctx;
+  size_t run_size;               /* bytes of the keys, or of the values, of one head in a block */
   kv_sequence **pages[KV_PAGES]; /* of KV_PAGE sequences each, made when first used */
   kv_block *free_blocks;
 } kv_cache;
 
-void kv_cache_init(kv_cache *cache, const gpt2_allocator *allocator, size_t n_layer, size_t n_head,
-                   size_t d_head, size_t n_ctx);
+void kv_cache_init(kv_cache *cache, const gpt2_allocator *allocator, element_type type,
+                   size_t n_layer, size_t n_head, size_t d_head, size_t n_ctx);
 void kv_cache_free(kv_cache *cache);
 
 /* The sequence of that number, in range; NULL if it was never used. */
@@ -65,18 +69,22 @@ void kv_cache_drop(kv_cache *cache, int32_t sequence);
 /* Drops all sequences and gives the memory back. */
 void kv_cache_clear(kv_cache *cache);
 
-/* The tokens of a block as one run of a head: keys (KV_BLOCK_TOKENS, d_head) and values
- * likewise. */
-static inline float *kv_block_keys(const kv_cache *cache, const kv_block *b, size_t layer,
-                                   size_t head)
+/* The runs of a head: keys (d_head, KV_BLOCK_TOKENS), and values (KV_BLOCK_TOKENS, d_head). */
+static inline void *kv_block_keys(const kv_cache *cache, const kv_block *b, size_t layer,
+                                  size_t head)
 {
-  return b->data + ((layer * 2) * cache->n_head + head) * KV_BLOCK_TOKENS * cache->d_head;
+  return b->data + (layer * 2 * cache->n_head + head) * cache->run_size;
 }
 
-static inline float *kv_block_values(const kv_cache *cache, const kv_block *b, size_t layer,
-                                     size_t head)
+static inline void *kv_block_values(const kv_cache *cache, const kv_block *b, size_t layer,
+                                    size_t head)
 {
-  return b->data + ((layer * 2 + 1) * cache->n_head + head) * KV_BLOCK_TOKENS * cache->d_head;
+  return b->data + ((layer * 2 + 1) * cache->n_head + head) * cache->run_size;
 }
+
+/* Puts keys and values (n, d_head) of a head, with a stride, to tokens [first, first + n) of the
+ * block. Who puts the first one clears the others. */
+void kv_block_put(const kv_cache *cache, const kv_block *b, size_t layer, size_t head, size_t first,
+                  size_t n, const float *keys, const float *values, size_t stride);
 
 #endif

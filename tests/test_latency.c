@@ -1,0 +1,370 @@
+/* test_latency.c - what a token within a block of the cache must not cost: an allocation, a lock, a
+ * system call, a page fault. */
+#define _GNU_SOURCE
+#include "gpt2.h"
+#include "support/expect.h"
+#include "support/fixture.h"
+#include "support/opened.h"
+#include "support/random_folder.h"
+#include "support/random_numbers.h"
+#include "support/temporary_folder.h"
+
+#include <linux/seccomp.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+enum { BLOCK = 16 }; /* tokens of a block of the cache */
+
+/* ---- What is counted ---- */
+
+/* The names before __real_ and __wrap_ are what the linker's --wrap makes of these functions. */
+void *__real_malloc(size_t size);
+void *__real_calloc(size_t n, size_t size);
+void *__real_realloc(void *memory, size_t size);
+int __real_posix_memalign(void **memory, size_t alignment, size_t size);
+int __real_pthread_mutex_lock(pthread_mutex_t *mutex);
+void *__wrap_malloc(size_t size);
+void *__wrap_calloc(size_t n, size_t size);
+void *__wrap_realloc(void *memory, size_t size);
+int __wrap_posix_memalign(void **memory, size_t alignment, size_t size);
+int __wrap_pthread_mutex_lock(pthread_mutex_t *mutex);
+
+static _Atomic size_t n_allocations, n_locks;
+
+void *__wrap_malloc(size_t size)
+{
+  atomic_fetch_add(&n_allocations, 1);
+  return __real_malloc(size);
+}
+
+void *__wrap_calloc(size_t n, size_t size)
+{
+  atomic_fetch_add(&n_allocations, 1);
+  return __real_calloc(n, size);
+}
+
+void *__wrap_realloc(void *memory, size_t size)
+{
+  atomic_fetch_add(&n_allocations, 1);
+  return __real_realloc(memory, size);
+}
+
+int __wrap_posix_memalign(void **memory, size_t alignment, size_t size)
+{
+  atomic_fetch_add(&n_allocations, 1);
+  return __real_posix_memalign(memory, alignment, size);
+}
+
+int __wrap_pthread_mutex_lock(pthread_mutex_t *mutex)
+{
+  atomic_fetch_add(&n_locks, 1);
+  return __real_pthread_mutex_lock(mutex);
+}
+
+/* AddressSanitizer meets some of its own, which say nothing. */
+static size_t n_page_faults(void)
+{
+#ifdef __SANITIZE_ADDRESS__
+  return 0;
+#endif
+  struct rusage usage;
+  assert_int_equal(getrusage(RUSAGE_SELF, &usage), 0);
+  return (size_t)(usage.ru_minflt + usage.ru_majflt);
+}
+
+typedef struct costs {
+  size_t hooks, allocations, locks, page_faults;
+} costs;
+
+/* ---- Memory that nobody has touched ---- */
+
+/* Hooks that count, and whose larger pieces are always fresh from the system. */
+typedef struct fresh_memory {
+  size_t n_calls, n_live;
+} fresh_memory;
+
+enum { PAGE = 4096, LARGE = 16 * PAGE };
+
+/* Before each piece: how long its mapping is; 0: it comes from the heap. */
+static void *fresh_allocate(size_t size, size_t alignment, void *user)
+{
+  fresh_memory *counts = user;
+  void *memory = NULL;
+  counts->n_calls++;
+  if (size < LARGE || alignment > PAGE) {
+    if (posix_memalign(&memory, PAGE, size + PAGE) != 0)
+      return NULL;
+    *(size_t *)memory = 0;
+  } else {
+    memory = mmap(NULL, size + PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED)
+      return NULL;
+    *(size_t *)memory = size + PAGE;
+  }
+  counts->n_live++;
+  return (char *)memory + PAGE;
+}
+
+static void fresh_release(void *memory, void *user)
+{
+  void *start = (char *)memory - PAGE;
+  size_t size = *(size_t *)start;
+  ((fresh_memory *)user)->n_live--;
+  if (size > 0)
+    munmap(start, size);
+  else
+    free(start);
+}
+
+/* ---- What they are counted over ---- */
+
+/* Folders: a model with a tokenizer, whose weights are f16, and one of f32 with rows as long as
+ * those of GPT-2 124M, which stay in the mapped file, and keys that are longer: those of a block are
+ * on several pages. */
+static char *tales, *wide;
+
+static int make_models(void **state)
+{
+  (void)state;
+  const random_sizes sizes = {.n_vocab = 503,
+                              .n_ctx = 256,
+                              .n_embd = 768,
+                              .n_head = 4,
+                              .n_layer = 2,
+                              .n_inner = 1024,
+                              .seed = 16};
+  tales = test_data_path("../examples/models/tales");
+  wide = make_random_folder(&sizes);
+  return 0;
+}
+
+static int remove_models(void **state)
+{
+  (void)state;
+  free(tales);
+  remove_temporary_folder(wide);
+  return 0;
+}
+
+/* A way to make one token after another. */
+typedef struct stepper {
+  fresh_memory memory;
+  gpt2_context *context;
+  gpt2_generation *generation; /* NULL: tokens are evaluated */
+  random_numbers random;
+  int32_t n_vocab;
+} stepper;
+
+static void open_stepper(stepper *s, const char *folder, int32_t kv_type, int n_threads)
+{
+  const gpt2_allocator hooks = {.struct_size = sizeof hooks,
+                                .allocate = fresh_allocate,
+                                .release = fresh_release,
+                                .user = &s->memory};
+  const gpt2_load_options load = {.struct_size = sizeof load, .allocator = &hooks};
+  const gpt2_context_options options = {
+      .struct_size = sizeof options, .n_threads = n_threads, .kv_type = kv_type};
+  gpt2_error error = NO_ERROR_YET;
+  gpt2_model *model = NULL;
+  must_have_succeeded(gpt2_load(folder, &load, &model, &error), &error);
+  must_have_succeeded(gpt2_context_new(model, &options, &s->context, &error), &error);
+  s->n_vocab = info_of(model).n_vocab;
+  gpt2_model_free(model);
+}
+
+static void start_generation(stepper *s)
+{
+  const gpt2_sampler_options sampling = {
+      .struct_size = sizeof sampling, .seed = 3, .temperature = 0.9f, .top_k = 40, .top_p = 0.95f};
+  const gpt2_string stop = {"no such words", 13};
+  const gpt2_generate_options options = {.struct_size = sizeof options,
+                                         .flags = GPT2_GENERATE_IGNORE_END,
+                                         .sampling = &sampling,
+                                         .stops = &stop,
+                                         .n_stops = 1};
+  must_succeed(gpt2_generation_new(s->context, "Once", 4, &options, &s->generation), s->context);
+}
+
+static void close_stepper(stepper *s)
+{
+  gpt2_generation_free(s->generation);
+  gpt2_context_free(s->context);
+  assert_int_equal(s->memory.n_live, 0);
+}
+
+/* One token more in sequence 0. */
+static void step(stepper *s)
+{
+  if (s->generation) {
+    gpt2_piece piece = {.struct_size = sizeof piece};
+    must_succeed(gpt2_generation_next(s->generation, &piece), s->context);
+  } else {
+    gpt2_token token = random_below(&s->random, s->n_vocab);
+    must_succeed(gpt2_eval(s->context, 0, &token, 1, 0), s->context);
+  }
+}
+
+/* Goes on to the first token of the next block, and then counts over the others of it. */
+static costs count_block(stepper *s)
+{
+  do
+    step(s);
+  while (gpt2_kv_length(s->context, 0) % BLOCK != 1);
+  costs before = {s->memory.n_calls, n_allocations, n_locks, n_page_faults()};
+  while (gpt2_kv_length(s->context, 0) % BLOCK != 0)
+    step(s);
+  return (costs){s->memory.n_calls - before.hooks, n_allocations - before.allocations,
+                 n_locks - before.locks, n_page_faults() - before.page_faults};
+}
+
+/* The sums over several blocks after one that warms up. */
+static costs count_blocks(stepper *s)
+{
+  enum { N_BLOCKS = 12 };
+  costs sum = {0};
+  count_block(s);
+  for (int i = 0; i < N_BLOCKS; i++) {
+    costs c = count_block(s);
+    sum.hooks += c.hooks;
+    sum.allocations += c.allocations;
+    sum.locks += c.locks;
+    sum.page_faults += c.page_faults;
+  }
+  return sum;
+}
+
+/* Up to three times until there is no page fault: the system may take a page away behind our back,
+ * but it does not do so every time. */
+static costs costs_of(const char *folder, int32_t kv_type, int n_threads, bool generating)
+{
+  costs found = {.page_faults = 1};
+  for (int attempt = 0; attempt < 3 && found.page_faults > 0; attempt++) {
+    stepper s = {.random = {11}};
+    open_stepper(&s, folder, kv_type, n_threads);
+    if (generating)
+      start_generation(&s);
+    found = count_blocks(&s);
+    close_stepper(&s);
+  }
+  return found;
+}
+
+static void must_be_free(costs found)
+{
+  assert_int_equal(found.hooks, 0);
+  assert_int_equal(found.allocations, 0);
+  assert_int_equal(found.page_faults, 0);
+}
+
+static void a_token_within_a_block_allocates_nothing_and_meets_no_page_fault(void **state)
+{
+  (void)state;
+  must_be_free(costs_of(wide, GPT2_TYPE_F32, 1, false));
+  must_be_free(costs_of(wide, GPT2_TYPE_F32, 2, false));
+  must_be_free(costs_of(wide, GPT2_TYPE_F16, 2, false));
+}
+
+static void so_does_a_token_that_is_generated(void **state)
+{
+  (void)state;
+  must_be_free(costs_of(tales, GPT2_TYPE_F32, 1, true));
+  must_be_free(costs_of(tales, GPT2_TYPE_F32, 2, true));
+}
+
+static void on_one_thread_no_lock_is_taken(void **state)
+{
+  (void)state;
+  assert_int_equal(costs_of(wide, GPT2_TYPE_F32, 1, false).locks, 0);
+  assert_int_equal(costs_of(tales, GPT2_TYPE_F32, 1, true).locks, 0);
+}
+
+static void what_is_counted_does_exist(void **state)
+{
+  (void)state;
+  stepper s = {.random = {11}};
+  open_stepper(&s, tales, GPT2_TYPE_F32, 2);
+  count_block(&s);
+  costs before = {s.memory.n_calls, n_allocations, n_locks, n_page_faults()};
+  gpt2_token tokens[300] = {0};
+  must_succeed(gpt2_eval(s.context, 1, tokens, 300, 0), s.context);
+  assert_true(s.memory.n_calls > before.hooks);
+  assert_true(n_allocations > before.allocations);
+  assert_true(n_locks > before.locks);
+#ifndef __SANITIZE_ADDRESS__
+  assert_true(n_page_faults() > before.page_faults);
+#endif
+  close_stepper(&s);
+}
+
+/* ---- System calls ---- */
+
+/* From here on any call to the system but read, write, return from a signal and exit of the thread
+ * ends the process. */
+static void forbid_system_calls(void)
+{
+  if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_STRICT) != 0)
+    syscall(SYS_exit, 77);
+}
+
+/* In a process of its own: a block's tokens, and then `n_more`. Returns its status. */
+static int status_of_child(bool generating, int n_more)
+{
+  stepper s = {.random = {11}};
+  open_stepper(&s, tales, GPT2_TYPE_F32, 1);
+  if (generating)
+    start_generation(&s);
+  count_block(&s);
+  do
+    step(&s);
+  while (gpt2_kv_length(s.context, 0) % BLOCK != 1);
+  pid_t child = fork();
+  assert_true(child >= 0);
+  if (child == 0) {
+    step(&s); /* the pages that were shared with the parent become our own */
+    forbid_system_calls();
+    while (gpt2_kv_length(s.context, 0) % BLOCK != 0)
+      step(&s);
+    for (int i = 0; i < n_more; i++)
+      step(&s);
+    syscall(SYS_exit, 0);
+  }
+  int status = 0;
+  assert_int_equal(waitpid(child, &status, 0), child);
+  close_stepper(&s);
+  return status;
+}
+
+static void on_one_thread_the_system_is_not_called(void **state)
+{
+  (void)state;
+  int evaluating = status_of_child(false, 0), generating = status_of_child(true, 0);
+  if (WIFEXITED(evaluating) && WEXITSTATUS(evaluating) == 77)
+    skip(); /* a kernel without seccomp */
+  assert_true(WIFEXITED(evaluating) && WEXITSTATUS(evaluating) == 0);
+  assert_true(WIFEXITED(generating) && WEXITSTATUS(generating) == 0);
+}
+
+int main(void)
+{
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(a_token_within_a_block_allocates_nothing_and_meets_no_page_fault),
+      cmocka_unit_test(so_does_a_token_that_is_generated),
+      cmocka_unit_test(on_one_thread_no_lock_is_taken),
+      cmocka_unit_test(what_is_counted_does_exist),
+      cmocka_unit_test(on_one_thread_the_system_is_not_called),
+  };
+  return cmocka_run_group_tests(tests, make_models, remove_models);
+}
