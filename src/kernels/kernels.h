@@ -59,6 +59,17 @@ typedef struct bf16_products {
 
 enum { MAX_STRIP_COLUMNS = 64 };
 
+/* Products of a few rows read their weights from so many places at once. */
+enum { INPUT_STREAMS = 8 };
+
+/* When input i of n is added, in a product and in a strip: first the first one of each stream, then
+ * the second ones, and at last those that are left over. */
+static inline size_t strip_place(size_t i, size_t n)
+{
+  size_t stream = n / INPUT_STREAMS;
+  return i < stream * INPUT_STREAMS ? i % stream * INPUT_STREAMS + i / stream : i;
+}
+
 typedef struct kernels {
   const char *name; /* the instruction sets in use: "scalar" */
 
@@ -68,8 +79,8 @@ typedef struct kernels {
   product_out_in product_out_in[N_STORED_TYPES];
 
   /* For many rows: y[r] += x[r] . w with a strip of f32 weights, w (n_in, strip_columns) contiguous,
-   * of which the first n_out are used. The sum starts from 0, in the order of product_in_out; then
-   * y is added. */
+   * of which the first n_out are used; input i is row strip_place(i, n_in) of it. The sum starts
+   * from 0, in the order of the strip, which is that of product_in_out; then y is added. */
   void (*product_strip)(const float *x, size_t x_stride, size_t n_rows, const float *w, size_t n_in,
                         size_t n_out, float *y, size_t y_stride);
   size_t strip_columns; /* at most MAX_STRIP_COLUMNS */

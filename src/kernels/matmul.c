@@ -112,6 +112,12 @@ static void run_stream(void *data, size_t index, int worker)
 
 /* ---- Weights widened to f32 ---- */
 
+/* Where input i of n goes in a panel. */
+static size_t panel_row(const tiling *t, size_t i, size_t n)
+{
+  return t->way == STRIPS ? strip_place(i, n) : i;
+}
+
 /* Inputs [first, first + n) of packed columns: to (n, stride). `first` begins a block. */
 static void unpack(const tiling *t, size_t first, size_t n, size_t column, size_t n_columns,
                    float *to, size_t stride)
@@ -126,7 +132,8 @@ static void unpack(const tiling *t, size_t first, size_t n, size_t column, size_
     for (size_t i = 0; i < n; i += BLOCK_ELEMENTS) {
       t->kernel->unpack_block[weight->type](group, n_blocks, (first + i) / BLOCK_ELEMENTS, block);
       for (size_t k = 0; k < smaller(BLOCK_ELEMENTS, n - i); k++)
-        memcpy(to + (i + k) * stride + j, block + k * PACKED_COLUMNS + within, some * sizeof *to);
+        memcpy(to + panel_row(t, i + k, n) * stride + j, block + k * PACKED_COLUMNS + within,
+               some * sizeof *to);
     }
   }
 }
@@ -143,8 +150,8 @@ static void widen(const tiling *t, size_t first, size_t n, size_t column, size_t
   const uint8_t *w = weight->data;
   for (size_t i = 0; i < n; i++) {
     size_t at = (first + i) * weight->n_out + column;
-    t->kernel->to_f32[weight->type](to + i * stride, w + at * element_size(weight->type),
-                                    n_columns);
+    t->kernel->to_f32[weight->type](to + panel_row(t, i, n) * stride,
+                                    w + at * element_size(weight->type), n_columns);
   }
 }
 

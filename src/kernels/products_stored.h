@@ -1,7 +1,6 @@
 /* products_stored.h - the products of every stored type, for the instruction set whose
  * vector_....h was included before. */
-/* Places of the weights that a product reads from at once. */
-#define STREAMS 8
+#define STREAMS INPUT_STREAMS
 
 #define ELEMENT         float
 #define OF(name)        name##_f32
@@ -25,34 +24,48 @@
 
 enum { STRIP_COLUMNS = TILE_VECTORS * VECTOR };
 
-/* y += x . w for a tile of rows and `vectors` vectors of columns, from vector `first` of the strip
- * on; of one vector only `part` columns, unless that is 0. Inputs come in the order of in_out. */
+/* The sums of a tile. */
+typedef struct strip_sums {
+  vector of[TILE_ROWS][TILE_VECTORS];
+} strip_sums;
+
+/* Adds x[r][0] w to the sums; w (STRIP_COLUMNS). */
+static inline __attribute__((always_inline)) void
+add_input(strip_sums *sum, const float *x, size_t x_stride, int rows, const float *w, int vectors)
+{
+  for (int r = 0; r < rows; r++) {
+    vector factor = vector_all(x[(size_t)r * x_stride]);
+    for (int v = 0; v < vectors; v++)
+      sum->of[r][v] = vector_fma(factor, vector_load_f32(w + v * VECTOR), sum->of[r][v]);
+  }
+}
+
+/* y += x . w for a tile of rows and `vectors` vectors of columns, or of one vector of which only
+ * `part` columns exist (0: all of them). */
 static inline __attribute__((always_inline)) void tile_strip(const float *x, size_t x_stride,
                                                              int rows, const float *w, size_t n_in,
                                                              int vectors, size_t part, float *y,
                                                              size_t y_stride)
 {
-  vector sum[TILE_ROWS][TILE_VECTORS];
+  strip_sums sum;
   size_t stream = n_in / STREAMS;
   for (int r = 0; r < rows; r++)
     for (int v = 0; v < vectors; v++)
-      sum[r][v] = vector_zero();
-  for (size_t step = 0; step < n_in; step++) {
-    size_t i = step < stream * STREAMS ? step % STREAMS * stream + step / STREAMS : step;
-    for (int r = 0; r < rows; r++) {
-      vector factor = vector_all(x[(size_t)r * x_stride + i]);
-      for (int v = 0; v < vectors; v++)
-        sum[r][v] =
-            vector_fma(factor, vector_load_f32(w + i * STRIP_COLUMNS + v * VECTOR), sum[r][v]);
-    }
+      sum.of[r][v] = vector_zero();
+  for (size_t i = 0; i < stream; i++) {
+    const float *at = x + i;
+    for (int s = 0; s < STREAMS; s++, at += stream, w += STRIP_COLUMNS)
+      add_input(&sum, at, x_stride, rows, w, vectors);
   }
+  for (size_t i = stream * STREAMS; i < n_in; i++, w += STRIP_COLUMNS)
+    add_input(&sum, x + i, x_stride, rows, w, vectors);
   for (int r = 0; r < rows; r++)
     for (int v = 0; v < vectors; v++) {
       float *at = y + (size_t)r * y_stride + v * VECTOR;
       if (part)
-        vector_store_part(at, vector_add(vector_load_f32_part(at, part), sum[r][v]), part);
+        vector_store_part(at, vector_add(vector_load_f32_part(at, part), sum.of[r][v]), part);
       else
-        vector_store(at, vector_add(vector_load_f32(at), sum[r][v]));
+        vector_store(at, vector_add(vector_load_f32(at), sum.of[r][v]));
     }
 }
 

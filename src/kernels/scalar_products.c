@@ -73,7 +73,7 @@ static void strip(const float *x, size_t x_stride, size_t n_rows, const float *w
     float sum[STRIP_COLUMNS] = {0};
     for (size_t i = 0; i < n_in; i++)
       for (size_t j = 0; j < STRIP_COLUMNS; j++)
-        sum[j] += x[r * x_stride + i] * w[i * STRIP_COLUMNS + j];
+        sum[j] += x[r * x_stride + i] * w[strip_place(i, n_in) * STRIP_COLUMNS + j];
     for (size_t j = 0; j < n_out; j++)
       y[r * y_stride + j] += sum[j];
   }
