@@ -33,6 +33,8 @@ static uint32_t hardware_features(void)
     features |= CPU_AVX512_VNNI;
   if ((features & CPU_AVX512) && __builtin_cpu_supports("avx512bf16"))
     features |= CPU_AVX512_BF16;
+  if ((features & CPU_AVX512_BF16) && __builtin_cpu_is("intel"))
+    features |= CPU_SLOW_BF16;
 #endif
   return features;
 }

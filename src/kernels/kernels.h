@@ -71,7 +71,7 @@ static inline size_t strip_place(size_t i, size_t n)
 }
 
 typedef struct kernels {
-  const char *name; /* the instruction sets in use: "scalar" */
+  const char *name; /* the instruction sets in use: "scalar", "avx512+vnni" */
 
   /* ---- Products ---- */
 

@@ -7,14 +7,13 @@
  *     OF(name)   the name of a function of this type
  *     LOAD, LOAD_PART   one vector of weights, widened to f32
  *
- * Each output is summed in the same order whether one row streams the weights or a tile of rows
- * keeps its sums in registers: so a row has the same bits in any company. */
+ * Each output is summed in the same order for any number of rows, and in strips
+ * (products_stored.h): so a row has the same bits in any company. */
 
 /* ---- w (n_in, n_out) ----
  * The inputs are taken from STREAMS places at once, each a part of the weights that is read from
  * its start to its end: the memory of a processor has more to give to several readers than to one.
- * One row keeps its outputs in the first-level cache; a tile of several rows keeps them in
- * registers. */
+ * The outputs meanwhile stay in the cache. */
 
 /* Bytes that are asked for ahead of those in use; measured: 512 to 2048 are about as good. */
 #define AHEAD 1024
