@@ -142,10 +142,11 @@ static void remember_tile(void *data, size_t index, int worker)
   }
 }
 
+/* A few rows are not worth waking another thread. */
 static void remember(const pass *p, size_t layer)
 {
-  pool_run(p->pool, p->n_tiles, pool_threads(p->pool), remember_tile,
-           &(cache_step){.of = p, .layer = layer});
+  int n_workers = p->n_rows > ROWS_PER_TILE ? pool_threads(p->pool) : 1;
+  pool_run(p->pool, p->n_tiles, n_workers, remember_tile, &(cache_step){.of = p, .layer = layer});
 }
 
 /* y (n_rows, n_out) = x . weight + bias, or added to what y holds. */
