@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include "base/pages.h"
+
 void kv_cache_init(kv_cache *cache, const gpt2_allocator *allocator, element_type type,
                    size_t n_layer, size_t n_head, size_t d_head, size_t n_ctx)
 {
@@ -70,7 +72,7 @@ static void give_back(kv_cache *cache, kv_block *b)
   cache->n_free++;
 }
 
-/* A long prompt gets its blocks in one piece: the system has fewer pages to find. */
+/* A long prompt gets its blocks in one piece, which is a matter of a few huge pages. */
 static bool add_slab(kv_cache *cache, size_t n_blocks)
 {
   size_t block_size, size, list_size;
@@ -81,7 +83,7 @@ static bool add_slab(kv_cache *cache, size_t n_blocks)
   kv_slab *slab = allocate_zeroed(&cache->allocator, list_size);
   if (!slab)
     return false;
-  slab->data = allocate(&cache->allocator, size);
+  slab->data = pages_allocate(&cache->allocator, size);
   if (!slab->data) {
     release(&cache->allocator, slab);
     return false;
