@@ -3,7 +3,6 @@
 #include "base/pages.h"
 
 #include <errno.h>
-#include <stdint.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -66,6 +65,16 @@ void pages_prefer_huge(const void *memory, size_t size)
 #else
   (void)memory, (void)size;
 #endif
+}
+
+void *pages_allocate(const gpt2_allocator *allocator, size_t size)
+{
+  if (size < HUGE_PAGE_SIZE)
+    return allocate(allocator, size);
+  void *memory = allocate_aligned(allocator, size, HUGE_PAGE_SIZE);
+  if (memory)
+    pages_prefer_huge(memory, size);
+  return memory;
 }
 
 void pages_forget(const void *memory, size_t size)

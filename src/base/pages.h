@@ -4,10 +4,14 @@
 #ifndef BASE_PAGES_H
 #define BASE_PAGES_H
 
-#include <stddef.h>
+#include "base/memory.h"
 
 /* What memory that is to have huge pages is aligned to. */
 enum { HUGE_PAGE_SIZE = 2 << 20 };
+
+/* Memory that is going to be written soon and as a whole: where it is large, in huge pages, which
+ * the system finds faster. NULL when it is refused. */
+void *pages_allocate(const gpt2_allocator *allocator, size_t size);
 
 /* Has every page of [memory, memory + size) in memory, so that nobody waits for it later. The bytes
  * are read at most. */

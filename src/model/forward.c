@@ -13,6 +13,7 @@
 
 #include <string.h>
 
+#include "base/pages.h"
 #include "model/attention.h"
 
 /* Rows that a worker takes at once where rows do not touch each other: one row of decoding stays on
@@ -71,6 +72,8 @@ static size_t position_of(const pass *p, size_t row, const kv_sequence **sequenc
 static void meet_positions(const gpt2_model *model, size_t position)
 {
   enum { PAGE = 4096 };
+  if (model->wpe.layout == LAYOUT_PACKED) /* that is in memory of our own */
+    return;
   size_t n_left = (size_t)model->config.n_ctx - position;
   size_t row_size = (size_t)model->config.n_embd * element_size(model->wpe.type);
   size_t size = row_size * (n_left < KV_BLOCK_TOKENS ? n_left : KV_BLOCK_TOKENS);
@@ -142,10 +145,11 @@ static void remember_tile(void *data, size_t index, int worker)
   }
 }
 
+/* A few rows are not worth waking another thread. */
 static void remember(const pass *p, size_t layer)
 {
-  pool_run(p->pool, p->n_tiles, pool_threads(p->pool), remember_tile,
-           &(cache_step){.of = p, .layer = layer});
+  int n_workers = p->n_rows > ROWS_PER_TILE ? pool_threads(p->pool) : 1;
+  pool_run(p->pool, p->n_tiles, n_workers, remember_tile, &(cache_step){.of = p, .layer = layer});
 }
 
 /* y (n_rows, n_out) = x . weight + bias, or added to what y holds. */
@@ -276,6 +280,15 @@ static bool products_size(const gpt2_model *model, size_t n_rows, int n_threads,
   return true;
 }
 
+/* Activations are written before they are read: they need no zeros. */
+static float *floats(const gpt2_allocator *allocator, size_t n, size_t width)
+{
+  size_t size;
+  return mul_size(&size, n, width) && mul_size(&size, size, sizeof(float))
+             ? pages_allocate(allocator, size)
+             : NULL;
+}
+
 gpt2_status workspace_reserve(workspace *ws, const gpt2_model *model, size_t n_rows, int n_threads,
                               gpt2_error *error)
 {
@@ -290,13 +303,12 @@ gpt2_status workspace_reserve(workspace *ws, const gpt2_model *model, size_t n_r
   ws->tokens = allocate_array(a, capacity, sizeof *ws->tokens);
   ws->segments = allocate_array(a, capacity, sizeof *ws->segments);
   ws->tiles = allocate_array(a, capacity, sizeof *ws->tiles);
-  ws->residual = allocate_array(a, capacity, n_embd * sizeof(float));
-  ws->normed = allocate_array(a, capacity, n_embd * sizeof(float));
-  ws->qkv = allocate_array(a, capacity, 3 * n_embd * sizeof(float));
-  ws->attended = allocate_array(a, capacity, n_embd * sizeof(float));
-  ws->mlp = allocate_array(a, capacity, n_inner * sizeof(float));
-  ws->scratch =
-      allocate_array(a, (size_t)n_threads, attention_scratch_floats(model) * sizeof(float));
+  ws->residual = floats(a, capacity, n_embd);
+  ws->normed = floats(a, capacity, n_embd);
+  ws->qkv = floats(a, capacity, 3 * n_embd);
+  ws->attended = floats(a, capacity, n_embd);
+  ws->mlp = floats(a, capacity, n_inner);
+  ws->scratch = floats(a, (size_t)n_threads, attention_scratch_floats(model));
   size_t size;
   if (products_size(model, capacity, n_threads, &size))
     ws->products = allocate(a, size);

@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include "base/pages.h"
+
 void kv_cache_init(kv_cache *cache, const gpt2_allocator *allocator, element_type type,
                    size_t n_layer, size_t n_head, size_t d_head, size_t n_ctx)
 {
@@ -63,26 +65,97 @@ kv_sequence *kv_cache_make(kv_cache *cache, int32_t sequence)
 
 /* ---- Blocks ---- */
 
-static kv_block *block_new(kv_cache *cache)
+static void give_back(kv_cache *cache, kv_block *b)
 {
-  kv_block *b = cache->free_blocks;
-  if (b) {
-    cache->free_blocks = b->next_free;
-    return b;
-  }
-  size_t size;
-  if (!mul_size(&size, 2 * cache->n_layer * cache->n_head, cache->run_size))
-    return NULL;
-  b = allocate_zeroed(&cache->allocator, sizeof *b);
-  if (!b)
-    return NULL;
-  b->data = allocate(&cache->allocator, size);
-  if (!b->data) {
-    release(&cache->allocator, b);
-    return NULL;
-  }
-  return b;
+  b->next_free = cache->free_blocks;
+  cache->free_blocks = b;
+  cache->n_free++;
 }
+
+/* A long prompt gets its blocks in one piece, which is a matter of a few huge pages. */
+static bool add_slab(kv_cache *cache, size_t n_blocks)
+{
+  size_t block_size, size, list_size;
+  if (!mul_size(&block_size, 2 * cache->n_layer * cache->n_head, cache->run_size) ||
+      !mul_size(&size, block_size, n_blocks) || !mul_size(&list_size, n_blocks, sizeof(kv_block)) ||
+      !add_size(&list_size, list_size, sizeof(kv_slab)))
+    return false;
+  kv_slab *slab = allocate_zeroed(&cache->allocator, list_size);
+  if (!slab)
+    return false;
+  slab->data = pages_allocate(&cache->allocator, size);
+  if (!slab->data) {
+    release(&cache->allocator, slab);
+    return false;
+  }
+  slab->next = cache->slabs;
+  cache->slabs = slab;
+  for (size_t i = n_blocks; i-- > 0;) { /* the first one is taken first */
+    slab->blocks[i] = (kv_block){.data = slab->data + i * block_size, .fresh = true};
+    give_back(cache, &slab->blocks[i]);
+  }
+  return true;
+}
+
+gpt2_status kv_cache_reserve(kv_cache *cache, kv_sequence *s, size_t length, gpt2_error *error)
+{
+  size_t n_blocks = (length + KV_BLOCK_TOKENS - 1) / KV_BLOCK_TOKENS;
+  size_t n_more = n_blocks > s->n_blocks ? n_blocks - s->n_blocks : 0;
+  if (n_more > cache->n_free && !add_slab(cache, n_more - cache->n_free))
+    return fail(error, GPT2_ERR_MEMORY, NO_OFFSET, "out of memory for the KV cache of %zu tokens",
+                length);
+  for (; n_more > 0; n_more--, cache->n_free--) {
+    kv_block *b = cache->free_blocks;
+    cache->free_blocks = b->next_free;
+    s->blocks[s->n_blocks++] = b;
+  }
+  return GPT2_OK;
+}
+
+void kv_cache_truncate(kv_cache *cache, kv_sequence *s, size_t length)
+{
+  s->length = length;
+  while (s->n_blocks > 0 && (s->n_blocks - 1) * KV_BLOCK_TOKENS >= length) {
+    kv_block *b = s->blocks[--s->n_blocks];
+    b->fresh = false;
+    give_back(cache, b);
+  }
+}
+
+void kv_cache_drop(kv_cache *cache, int32_t sequence)
+{
+  kv_sequence *s = kv_cache_find(cache, sequence);
+  if (!s)
+    return;
+  kv_cache_truncate(cache, s, 0);
+  cache->pages[sequence / KV_PAGE][sequence % KV_PAGE] = NULL;
+  sequence_free(&cache->allocator, s);
+}
+
+void kv_cache_clear(kv_cache *cache)
+{
+  for (int32_t page = 0; page < KV_PAGES; page++) {
+    for (int32_t i = 0; cache->pages[page] && i < KV_PAGE; i++)
+      kv_cache_drop(cache, page * KV_PAGE + i);
+    release(&cache->allocator, cache->pages[page]);
+    cache->pages[page] = NULL;
+  }
+  while (cache->slabs) {
+    kv_slab *slab = cache->slabs;
+    cache->slabs = slab->next;
+    release(&cache->allocator, slab->data);
+    release(&cache->allocator, slab);
+  }
+  cache->free_blocks = NULL;
+  cache->n_free = 0;
+}
+
+void kv_cache_free(kv_cache *cache)
+{
+  kv_cache_clear(cache);
+}
+
+/* ---- Keys and values ---- */
 
 /* One key (d_head), whose elements stand a block apart. */
 static void put_key(const kv_cache *cache, void *run, size_t token, const float *key)
@@ -106,7 +179,8 @@ static void put_key(const kv_cache *cache, void *run, size_t token, const float 
 }
 
 /* Readers take whole blocks of keys and drop what is not there: it is cleared because arithmetic on
- * leftovers may be slow, and so that a block's pages are all there from its first token on. */
+ * what memory happens to hold may be slow, and so that a block's pages are all there from its first
+ * token on. */
 void kv_block_put(const kv_cache *cache, const kv_block *b, size_t layer, size_t head, size_t first,
                   size_t n, const float *keys, const float *values, size_t stride)
 {
@@ -114,7 +188,7 @@ void kv_block_put(const kv_cache *cache, const kv_block *b, size_t layer, size_t
   void *key_run = kv_block_keys(cache, b, layer, head);
   uint8_t *value_run = kv_block_values(cache, b, layer, head);
   size_t value_size = cache->run_size / KV_BLOCK_TOKENS;
-  if (first == 0 && n < KV_BLOCK_TOKENS) {
+  if (b->fresh && first == 0 && n < KV_BLOCK_TOKENS) {
     memset(key_run, 0, cache->run_size);
     memset(value_run, 0, cache->run_size);
   }
@@ -123,57 +197,4 @@ void kv_block_put(const kv_cache *cache, const kv_block *b, size_t layer, size_t
     kernel->from_f32[cache->type](value_run + (first + i) * value_size, values + i * stride,
                                   cache->d_head);
   }
-}
-
-gpt2_status kv_cache_reserve(kv_cache *cache, kv_sequence *s, size_t length, gpt2_error *error)
-{
-  while (s->n_blocks * KV_BLOCK_TOKENS < length) {
-    kv_block *b = block_new(cache);
-    if (!b)
-      return fail(error, GPT2_ERR_MEMORY, NO_OFFSET, "out of memory for the KV cache of %zu tokens",
-                  length);
-    s->blocks[s->n_blocks++] = b;
-  }
-  return GPT2_OK;
-}
-
-void kv_cache_truncate(kv_cache *cache, kv_sequence *s, size_t length)
-{
-  s->length = length;
-  while (s->n_blocks > 0 && (s->n_blocks - 1) * KV_BLOCK_TOKENS >= length) {
-    kv_block *b = s->blocks[--s->n_blocks];
-    b->next_free = cache->free_blocks;
-    cache->free_blocks = b;
-  }
-}
-
-void kv_cache_drop(kv_cache *cache, int32_t sequence)
-{
-  kv_sequence *s = kv_cache_find(cache, sequence);
-  if (!s)
-    return;
-  kv_cache_truncate(cache, s, 0);
-  cache->pages[sequence / KV_PAGE][sequence % KV_PAGE] = NULL;
-  sequence_free(&cache->allocator, s);
-}
-
-void kv_cache_clear(kv_cache *cache)
-{
-  for (int32_t page = 0; page < KV_PAGES; page++) {
-    for (int32_t i = 0; cache->pages[page] && i < KV_PAGE; i++)
-      kv_cache_drop(cache, page * KV_PAGE + i);
-    release(&cache->allocator, cache->pages[page]);
-    cache->pages[page] = NULL;
-  }
-  while (cache->free_blocks) {
-    kv_block *b = cache->free_blocks;
-    cache->free_blocks = b->next_free;
-    release(&cache->allocator, b->data);
-    release(&cache->allocator, b);
-  }
-}
-
-void kv_cache_free(kv_cache *cache)
-{
-  kv_cache_clear(cache);
 }

@@ -16,7 +16,15 @@ typedef struct kv_block {
   gpt2_token tokens[KV_BLOCK_TOKENS];
   struct kv_block *next_free;
   uint8_t *data; /* (n_layer, keys and values: 2, n_head, a run of one head) */
+  bool fresh;    /* nothing has been put there yet */
 } kv_block;
+
+/* Blocks that were asked for at once: one piece of memory. */
+typedef struct kv_slab {
+  struct kv_slab *next;
+  uint8_t *data; /* of all blocks */
+  kv_block blocks[];
+} kv_slab;
 
 /* A sequence, and what a context knows of it besides. */
 typedef struct kv_sequence {
@@ -43,7 +51,9 @@ typedef struct kv_cache {
   size_t n_layer, n_head, d_head, n_ctx;
   size_t run_size;               /* bytes of the keys, or of the values, of one head in a block */
   kv_sequence **pages[KV_PAGES]; /* of KV_PAGE sequences each, made when first used */
-  kv_block *free_blocks;
+  kv_slab *slabs;
+  kv_block *free_blocks; /* (n_free) */
+  size_t n_free;
 } kv_cache;
 
 void kv_cache_init(kv_cache *cache, const gpt2_allocator *allocator, element_type type,
@@ -83,7 +93,7 @@ static inline void *kv_block_values(const kv_cache *cache, const kv_block *b, si
 }
 
 /* Puts keys and values (n, d_head) of a head, with a stride, to tokens [first, first + n) of the
- * block. Who puts the first one clears the others. */
+ * block. Who puts the first one into a fresh block clears the others. */
 void kv_block_put(const kv_cache *cache, const kv_block *b, size_t layer, size_t head, size_t first,
                   size_t n, const float *keys, const float *values, size_t stride);
 
