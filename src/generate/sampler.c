@@ -74,7 +74,7 @@ static void weigh(gpt2_sampler *s, size_t n, float greatest)
 {
   for (size_t i = 0; i < n; i++)
     s->weights[i] = (s->candidates[i].value - greatest) / s->options.temperature;
-  kernels_in_use()->exponentials(s->weights, 0.0f, n, s->weights);
+  kernels_in_use()->exponentials(s->weights, 0.0f, 1.0f, n, s->weights);
   for (size_t i = 0; i < n; i++)
     s->candidates[i].weight = s->weights[i];
 }
