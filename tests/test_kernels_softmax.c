@@ -109,7 +109,7 @@ static void check_exponentials(const kernel_trial *trial)
 {
   float *x = draw_logits(trial, ARRAY_X), *out = trial_array(trial, ARRAY_Y, trial->n, NORMAL);
   float shift = 1.5f;
-  double sum = trial->kernel->exponentials(x, shift, trial->n, out);
+  double sum = trial->kernel->exponentials(x, shift, 1.0f, trial->n, out);
   exact_sum expected = {0};
   for (size_t i = 0; i < trial->n; i++) {
     if (!is_exponential(out[i], x[i] - shift))
@@ -118,7 +118,7 @@ static void check_exponentials(const kernel_trial *trial)
   }
   if (isfinite(expected.value))
     check_sum(trial, "exponentials", trial->n, sum, &expected, EXPONENTIAL_SUM_TOLERANCE);
-  double sum_in_place = trial->kernel->exponentials(x, shift, trial->n, x);
+  double sum_in_place = trial->kernel->exponentials(x, shift, 1.0f, trial->n, x);
   check_same_bits(trial, "exponentials in place", x, out, trial->n);
   if (sum_in_place != sum)
     wrong_element(trial, "exponentials in place", trial->n, sum_in_place, sum);
@@ -172,7 +172,7 @@ static void sums_over_a_million_logits_are_as_exact(void **state)
   }
   kernel_trial trial = {.kernel = kernels_in_use(), .n = N};
   double sum, sum_of_weighted;
-  check_sum(&trial, "exponentials", N, trial.kernel->exponentials(x, 0, N, out), &expected,
+  check_sum(&trial, "exponentials", N, trial.kernel->exponentials(x, 0, 1.0f, N, out), &expected,
             EXPONENTIAL_SUM_TOLERANCE);
   trial.kernel->exponential_sums(x, 0, N, &sum, &sum_of_weighted);
   check_sum(&trial, "exponential_sums", 0, sum, &expected, EXPONENTIAL_SUM_TOLERANCE);
@@ -294,8 +294,8 @@ static void check_scalar_bits(const kernel_trial *trial)
   scalar.exponential_sums(x, 2, trial->n, &sums[1], &weighted[1]);
   assert_memory_equal(&sums[0], &sums[1], sizeof *sums);
   assert_memory_equal(&weighted[0], &weighted[1], sizeof *weighted);
-  sums[0] = trial->kernel->exponentials(x, 2, trial->n, x);
-  sums[1] = scalar.exponentials(expected, 2, trial->n, expected);
+  sums[0] = trial->kernel->exponentials(x, 2, 1.0f, trial->n, x);
+  sums[1] = scalar.exponentials(expected, 2, 1.0f, trial->n, expected);
   check_same_bits(trial, "exponentials", x, expected, trial->n);
   assert_memory_equal(&sums[0], &sums[1], sizeof *sums);
   free(expected);

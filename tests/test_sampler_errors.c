@@ -177,14 +177,22 @@ static void arguments_that_are_missing_or_out_of_range_are_named(void **state)
 
 /* ---- Memory ---- */
 
-static void a_sampler_takes_all_its_memory_from_its_own_hooks(void **state)
+/* Options that need memory for candidates, and for weights too unless k > 0; all bytes stay as
+ * likely. */
+static gpt2_sampler_options that_allocate(int32_t top_k, const gpt2_allocator *hooks)
 {
-  (void)state;
+  gpt2_sampler_options options = at_temperature(1.0f, 0);
+  options.top_k = top_k;
+  options.min_p = 0.5f;
+  options.allocator = hooks;
+  return options;
+}
+
+static void check_hooks(int32_t top_k)
+{
   counting_allocator counter = {0};
   gpt2_allocator hooks = counting_hooks(&counter);
-  gpt2_sampler_options options = at_temperature(1.0f, 0);
-  options.allocator = &hooks;
-  gpt2_sampler *sampler = new_sampler(options), *clone = NULL;
+  gpt2_sampler *sampler = new_sampler(that_allocate(top_k, &hooks)), *clone = NULL;
   assert_int_equal(counter.n_live, 1);
   take_byte(sampler);
   assert_true(counter.n_live > 1);
@@ -198,6 +206,26 @@ static void a_sampler_takes_all_its_memory_from_its_own_hooks(void **state)
   assert_int_equal(counter.n_live, 0);
 }
 
+static void a_sampler_takes_all_its_memory_from_its_own_hooks(void **state)
+{
+  (void)state;
+  check_hooks(0);
+  check_hooks(255);
+}
+
+static void a_greedy_sampler_takes_no_memory_to_draw(void **state)
+{
+  (void)state;
+  counting_allocator counter = {0};
+  gpt2_allocator hooks = counting_hooks(&counter);
+  gpt2_sampler_options options = that_allocate(0, &hooks);
+  options.temperature = 0.0f;
+  gpt2_sampler *sampler = new_sampler(options);
+  assert_int_equal(take_byte(sampler), 0);
+  assert_int_equal(counter.n_calls, 1);
+  gpt2_sampler_free(sampler);
+}
+
 /* Everything that allocates, with the refused-th allocation refused. Returns whether all of it
  * worked; what failed is tried again, and works. */
 static bool works_but_for(size_t refused)
@@ -205,11 +233,10 @@ static bool works_but_for(size_t refused)
   static const float logits[300];
   counting_allocator counter = {.refused = refused};
   gpt2_allocator hooks = counting_hooks(&counter);
-  gpt2_sampler_options options = at_temperature(1.0f, 0);
+  gpt2_sampler_options options = that_allocate(0, &hooks);
   gpt2_sampler *sampler, *clone;
   gpt2_error error = NO_ERROR_YET;
   gpt2_token token = -7;
-  options.allocator = &hooks;
   gpt2_status made = gpt2_sampler_new(&options, &sampler, &error);
   if (made != GPT2_OK) {
     expect_failure(made, GPT2_ERR_MEMORY, &error, "memory", NULL);
@@ -242,7 +269,7 @@ static void whichever_allocation_is_refused_the_same_call_works_afterwards(void 
   size_t n = 0;
   for (size_t refused = 1; !works_but_for(refused) && n < 100; refused++)
     n++;
-  assert_int_equal(n, 4); /* a sampler, what it draws from in two arrays, a clone */
+  assert_int_equal(n, 4); /* a sampler, candidates, weights, a clone */
 }
 
 static void hooks_that_are_half_set_are_refused(void **state)
@@ -272,6 +299,7 @@ int main(void)
       cmocka_unit_test(logits_that_are_no_numbers_are_refused_and_the_sampler_goes_on),
       cmocka_unit_test(arguments_that_are_missing_or_out_of_range_are_named),
       cmocka_unit_test(a_sampler_takes_all_its_memory_from_its_own_hooks),
+      cmocka_unit_test(a_greedy_sampler_takes_no_memory_to_draw),
       cmocka_unit_test(whichever_allocation_is_refused_the_same_call_works_afterwards),
       cmocka_unit_test(hooks_that_are_half_set_are_refused),
   };

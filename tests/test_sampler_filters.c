@@ -1,7 +1,6 @@
 /* test_sampler_filters.c - what a sampler leaves out, and how often it takes what is left: against
  * an implementation that sorts, and against the probabilities. */
 #include "generate/random.h"
-#include "generate/select.h"
 #include "gpt2.h"
 #include "support/random_numbers.h"
 #include "support/sampling.h"
@@ -17,83 +16,20 @@
 
 #include <cmocka.h>
 
-/* ---- Selection ---- */
+/* ---- Probabilities, by sorting ---- */
+
+typedef struct ranked {
+  gpt2_token token;
+  float value;
+} ranked;
 
 static int by_value_and_place(const void *a, const void *b)
 {
-  const candidate *x = a, *y = b;
+  const ranked *x = a, *y = b;
   if (x->value != y->value)
     return x->value > y->value ? -1 : 1;
   return x->token < y->token ? -1 : 1;
 }
-
-static int by_place(const void *a, const void *b)
-{
-  const candidate *x = a, *y = b;
-  return x->token < y->token ? -1 : 1;
-}
-
-/* As select_greatest, for candidates (n) whose tokens ascend. */
-static size_t select_by_sorting(candidate *candidates, size_t n, double enough)
-{
-  double sum = 0.0;
-  size_t kept = 0;
-  qsort(candidates, n, sizeof *candidates, by_value_and_place);
-  while (kept < n && (kept == 0 || sum < enough))
-    sum += (double)candidates[kept++].weight;
-  qsort(candidates, kept, sizeof *candidates, by_place);
-  return kept;
-}
-
-/* Values of all sizes and signs, with many ties. */
-static float random_value(random_numbers *chance)
-{
-  static const float odd[] = {0.0f,     -0.0f,        INFINITY,      -INFINITY, FLT_MAX,
-                              -FLT_MAX, FLT_TRUE_MIN, -FLT_TRUE_MIN, 1.0f,      FLT_MIN};
-  switch (random_below(chance, 4)) {
-  case 0:
-    return odd[random_below(chance, sizeof odd / sizeof *odd)];
-  case 1:
-    return (float)(random_below(chance, 9) - 4);
-  case 2:
-    return (float)ldexp(random_normal(chance), random_below(chance, 200) - 100);
-  default:
-    return 1.0f + (float)random_below(chance, 50) * FLT_EPSILON; /* equal but for the last bits */
-  }
-}
-
-static void selection_agrees_with_sorting(void **state)
-{
-  (void)state;
-  enum { MOST = 400 };
-  candidate selected[MOST], sorted[MOST];
-  random_numbers chance = random_from_seed(__func__);
-  for (int repeat = 0; repeat < 3000; repeat++) {
-    size_t n = 1 + (size_t)random_below(&chance, repeat % 2 ? MOST : 8);
-    for (size_t i = 0; i < n; i++) /* whole weights: their sums are exact */
-      selected[i] = (candidate){.token = (gpt2_token)i,
-                                .value = random_value(&chance),
-                                .weight = (float)random_below(&chance, 4)};
-    memcpy(sorted, selected, n * sizeof *sorted);
-    double enough = random_below(&chance, (int)(2 * n));
-    size_t expected = select_by_sorting(sorted, n, enough);
-    assert_int_equal(select_greatest(selected, n, enough), expected);
-    for (size_t i = 0; i < expected; i++)
-      assert_int_equal(selected[i].token, sorted[i].token);
-  }
-}
-
-static void selection_keeps_one_at_least_and_all_at_most(void **state)
-{
-  (void)state;
-  candidate three[] = {{0, 1.0f, 1.0f}, {1, 2.0f, 1.0f}, {2, 2.0f, 1.0f}};
-  assert_int_equal(select_greatest(three, 3, 1e300), 3);
-  assert_int_equal(select_greatest(three, 3, 0.0), 1);
-  assert_int_equal(three[0].token, 1);
-  assert_int_equal(select_greatest(three, 0, 1.0), 0);
-}
-
-/* ---- Probabilities, by sorting ---- */
 
 /* Whether a sum or weight is so near to a threshold that rounding decides. */
 static bool is_near(double a, double b)
@@ -104,10 +40,10 @@ static bool is_near(double a, double b)
 /* The probability (n) of every token by these options; false if rounding decides which are kept. */
 static bool probabilities(const float *logits, size_t n, const gpt2_sampler_options *o, double *p)
 {
-  candidate *c = calloc(n, sizeof *c);
+  ranked *c = calloc(n, sizeof *c);
   assert_non_null(c);
   for (size_t i = 0; i < n; i++)
-    c[i] = (candidate){.token = (gpt2_token)i, .value = logits[i]};
+    c[i] = (ranked){.token = (gpt2_token)i, .value = logits[i]};
   qsort(c, n, sizeof *c, by_value_and_place);
   double best = (double)c[0].value, total = 0.0, kept = 0.0;
   size_t n_kept = o->top_k > 0 && (size_t)o->top_k < n ? (size_t)o->top_k : n, n_summed = 0;
@@ -353,8 +289,6 @@ static void a_token_says_nothing_about_the_next(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(selection_agrees_with_sorting),
-      cmocka_unit_test(selection_keeps_one_at_least_and_all_at_most),
       cmocka_unit_test(draws_agree_with_an_implementation_that_sorts),
       cmocka_unit_test(of_equal_logits_the_lower_ids_are_kept),
       cmocka_unit_test(each_filter_works_on_what_the_one_before_leaves),

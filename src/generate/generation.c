@@ -44,12 +44,11 @@ static gpt2_status draw(gpt2_generation *g, gpt2_token *token, float *logprob)
     return fail(&context->error, GPT2_ERR_NO_LOGITS, NO_OFFSET,
                 "sequence %d: has no next-token logits: evaluate a token, or give a prompt",
                 (int)g->sequence);
-  gpt2_status status = sampler_draw(g->sampler, logits, n_vocab, token, &context->error);
+  float greatest;
+  gpt2_status status = sampler_draw(g->sampler, logits, n_vocab, token, &greatest, &context->error);
   if (status != GPT2_OK)
     return status;
-  gpt2_token_score score;
-  score_row(kernels_in_use(), logits, n_vocab, *token, &score); /* finite: the sampler has looked */
-  *logprob = score.logprob;
+  *logprob = row_logprob(kernels_in_use(), logits, n_vocab, greatest, *token);
   sampler_accept(g->sampler, *token);
   kv_cache_find(&context->cache, g->sequence)->pending = *token;
   g->n_drawn++;

@@ -136,6 +136,9 @@ static gpt2_status make_sampler(gpt2_generation *g, const gpt2_generate_options 
     sampling.allocator = &allocator;
   status = sampler_new(&sampling, "options.sampling", &g->own_sampler, generation_error(g));
   g->sampler = g->own_sampler;
+  if (status == GPT2_OK) /* so that no draw allocates */
+    status =
+        sampler_reserve(g->sampler, (size_t)g->context->model->config.n_vocab, generation_error(g));
   return status;
 }
 

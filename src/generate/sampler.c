@@ -1,144 +1,40 @@
-/* sampler.c - chooses the next token from logits: temperature, top-k, top-p, min-p, and a random
- * number. */
+/* sampler.c - samplers: options, a seed, and how many tokens were accepted. */
 #include "generate/sampler.h"
 
 #include <math.h>
 #include <stdio.h>
 
 #include "base/entropy.h"
+#include "generate/draw.h"
 #include "generate/random.h"
-#include "generate/select.h"
 #include "model/context.h"
 
 struct gpt2_sampler {
   gpt2_allocator allocator;
   gpt2_sampler_options options;
   uint64_t seed;
-  uint64_t n_accepted;   /* the index of the next random number */
-  candidate *candidates; /* (capacity) */
-  float *weights;        /* (capacity) */
-  size_t capacity;
+  uint64_t n_accepted; /* the index of the next random number */
+  draw_room room;
 };
 
 /* ---- Drawing ---- */
 
-/* `greatest` is that of logits (n_vocab), or NaN if there is one. */
-static gpt2_status check_finite(const float *logits, float greatest, gpt2_error *error)
+gpt2_status sampler_reserve(gpt2_sampler *s, size_t n_vocab, gpt2_error *error)
 {
-  if (isfinite(greatest))
-    return GPT2_OK;
-  if (greatest < 0.0f)
-    return fail(error, GPT2_ERR_NON_FINITE, NO_OFFSET, "logits: all are -infinity");
-  size_t i = 0;
-  while (logits[i] < INFINITY)
-    i++;
-  return fail(error, GPT2_ERR_NON_FINITE, NO_OFFSET, "logits: that of token %zu is %s", i,
-              isnan(logits[i]) ? "not a number" : "+infinity");
-}
-
-static gpt2_token first_equal(const float *logits, float value)
-{
-  gpt2_token token = 0;
-  while (logits[token] != value)
-    token++;
-  return token;
-}
-
-static gpt2_status reserve(gpt2_sampler *s, size_t n_vocab, gpt2_error *error)
-{
-  if (n_vocab <= s->capacity)
-    return GPT2_OK;
-  s->capacity = 0;
-  release(&s->allocator, s->candidates);
-  release(&s->allocator, s->weights);
-  s->candidates = allocate_array(&s->allocator, n_vocab, sizeof *s->candidates);
-  s->weights = allocate_array(&s->allocator, n_vocab, sizeof *s->weights);
-  if (!s->candidates || !s->weights)
-    return fail(error, GPT2_ERR_MEMORY, NO_OFFSET, "out of memory to choose among %zu tokens",
-                n_vocab);
-  s->capacity = n_vocab;
-  return GPT2_OK;
-}
-
-/* The top_k greatest logits, as candidates in the order of their ids. */
-static size_t keep_top_k(gpt2_sampler *s, const float *logits, size_t n_vocab)
-{
-  for (size_t i = 0; i < n_vocab; i++)
-    s->candidates[i] = (candidate){(gpt2_token)i, logits[i], 1.0f};
-  size_t k = (size_t)s->options.top_k;
-  return k > 0 && k < n_vocab ? select_greatest(s->candidates, n_vocab, (double)k) : n_vocab;
-}
-
-/* Gives each candidate its probability relative to the best. */
-static void weigh(gpt2_sampler *s, size_t n, float greatest)
-{
-  for (size_t i = 0; i < n; i++)
-    s->weights[i] = (s->candidates[i].value - greatest) / s->options.temperature;
-  kernels_in_use()->exponentials(s->weights, 0.0f, n, s->weights);
-  for (size_t i = 0; i < n; i++)
-    s->candidates[i].weight = s->weights[i];
-}
-
-static double total_weight(const gpt2_sampler *s, size_t n)
-{
-  double total = 0.0;
-  for (size_t i = 0; i < n; i++)
-    total += (double)s->candidates[i].weight;
-  return total;
-}
-
-static size_t keep_top_p(gpt2_sampler *s, size_t n)
-{
-  return select_greatest(s->candidates, n, (double)s->options.top_p * total_weight(s, n));
-}
-
-static size_t keep_min_p(gpt2_sampler *s, size_t n)
-{
-  size_t kept = 0;
-  for (size_t i = 0; i < n; i++)
-    if (s->candidates[i].weight >= s->options.min_p) /* the best one's weight is 1 */
-      s->candidates[kept++] = s->candidates[i];
-  return kept;
-}
-
-/* The candidate in whose share of the whole the random number falls. */
-static gpt2_token pick(const gpt2_sampler *s, size_t n)
-{
-  double target = random_uniform(s->seed, s->n_accepted) * total_weight(s, n), sum = 0.0;
-  gpt2_token picked = -1;
-  for (size_t i = 0; i < n; i++)
-    if (s->candidates[i].weight > 0.0f) {
-      picked =
-          s->candidates[i].token; /* the last one, if rounding leaves the target at the total */
-      sum += (double)s->candidates[i].weight;
-      if (sum > target)
-        break;
-    }
-  return picked;
+  return draw_room_reserve(&s->room, &s->allocator, &s->options, n_vocab, error);
 }
 
 gpt2_status sampler_draw(gpt2_sampler *s, const float *logits, size_t n_vocab, gpt2_token *token,
-                         gpt2_error *error)
+                         float *greatest, gpt2_error *error)
 {
-  float greatest = kernels_in_use()->maximum(logits, n_vocab);
-  gpt2_status status = check_finite(logits, greatest, error);
+  static const gpt2_sampler_options greedy;
+  if (!s)
+    return draw_token(&greedy, NULL, logits, n_vocab, 0.0, token, greatest, error);
+  gpt2_status status = sampler_reserve(s, n_vocab, error);
   if (status != GPT2_OK)
     return status;
-  if (!s || s->options.temperature == 0.0f) {
-    *token = first_equal(logits, greatest);
-    return GPT2_OK;
-  }
-  status = reserve(s, n_vocab, error);
-  if (status != GPT2_OK)
-    return status;
-  size_t n = keep_top_k(s, logits, n_vocab);
-  weigh(s, n, greatest);
-  if (s->options.top_p > 0.0f && s->options.top_p < 1.0f)
-    n = keep_top_p(s, n);
-  if (s->options.min_p > 0.0f)
-    n = keep_min_p(s, n);
-  *token = pick(s, n);
-  return GPT2_OK;
+  return draw_token(&s->options, &s->room, logits, n_vocab, random_uniform(s->seed, s->n_accepted),
+                    token, greatest, error);
 }
 
 void sampler_accept(gpt2_sampler *s, gpt2_token token)
@@ -173,8 +69,7 @@ static gpt2_status check_share(const char *options, const char *name, float valu
               options, name, number_text(value, text));
 }
 
-static gpt2_status check_options(const gpt2_sampler_options *o, const char *name,
-                                 gpt2_error *error)
+static gpt2_status check_options(const gpt2_sampler_options *o, const char *name, gpt2_error *error)
 {
   char text[32];
   if (o->flags & ~(uint32_t)GPT2_SAMPLER_RANDOM_SEED)
@@ -247,8 +142,7 @@ void gpt2_sampler_free(gpt2_sampler *sampler)
   if (!sampler)
     return;
   gpt2_allocator allocator = sampler->allocator;
-  release(&allocator, sampler->candidates);
-  release(&allocator, sampler->weights);
+  draw_room_free(&sampler->room, &allocator);
   release(&allocator, sampler);
 }
 
@@ -262,7 +156,8 @@ gpt2_status gpt2_sampler_draw(gpt2_sampler *sampler, const float *logits, size_t
   if (n_vocab == 0 || n_vocab > INT32_MAX)
     return fail(error, GPT2_ERR_ARGUMENT, NO_OFFSET, "n_vocab: is %zu; it must be from 1 to %d",
                 n_vocab, INT32_MAX);
-  return sampler_draw(sampler, logits, n_vocab, token, error);
+  float greatest;
+  return sampler_draw(sampler, logits, n_vocab, token, &greatest, error);
 }
 
 gpt2_status gpt2_sampler_accept(gpt2_sampler *sampler, gpt2_token token, gpt2_error *error)
@@ -299,8 +194,9 @@ static gpt2_status sample(gpt2_context *context, int32_t sequence, gpt2_sampler 
   if (!logits)
     return fail(&context->error, GPT2_ERR_NO_LOGITS, NO_OFFSET,
                 "sequence %d: has no next-token logits", (int)sequence);
-  status =
-      sampler_draw(sampler, logits, (size_t)context->model->config.n_vocab, token, &context->error);
+  float greatest;
+  status = sampler_draw(sampler, logits, (size_t)context->model->config.n_vocab, token, &greatest,
+                        &context->error);
   if (status == GPT2_OK)
     sampler_accept(sampler, *token);
   return status;

@@ -13,6 +13,8 @@
 #include "kernels/packed_avx2.h"
 #include "kernels/attention_kernels.h"
 #include "kernels/blocks_vectors.h"
+#include "kernels/logits_avx2.h"
+#include "kernels/logits_vectors.h"
 
 void kernels_avx2(kernels *table)
 {
@@ -22,4 +24,5 @@ void kernels_avx2(kernels *table)
   fill_packed_products(table);
   fill_attention(table);
   fill_blocks(table);
+  fill_logits(table);
 }

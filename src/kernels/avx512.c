@@ -12,6 +12,8 @@
 #include "kernels/products_stored.h"
 #include "kernels/attention_kernels.h"
 #include "kernels/blocks_vectors.h"
+#include "kernels/logits_avx512.h"
+#include "kernels/logits_vectors.h"
 
 void kernels_avx512(kernels *table)
 {
@@ -20,4 +22,5 @@ void kernels_avx512(kernels *table)
   fill_stored_products(table);
   fill_attention(table);
   fill_blocks(table);
+  fill_logits(table);
 }

@@ -135,8 +135,9 @@ typedef struct kernels {
   /* The greatest of n > 0; a NaN makes it NaN. */
   float (*maximum)(const float *x, size_t n);
 
-  /* out = e^(x - shift), and their sum. out may be x. */
-  double (*exponentials)(const float *x, float shift, size_t n, float *out);
+  /* The sum over n of e^((x - shift) / temperature), of which those below 1.2e-38 may be taken for 0;
+   * each goes to `out`, unless that is NULL. out may be x. */
+  double (*exponentials)(const float *x, float shift, float temperature, size_t n, float *out);
 
   /* The sums over n of e^(x - shift) and of e^(x - shift) (x - shift), the latter 0 where x is
    * -infinity. */
@@ -150,6 +151,9 @@ typedef struct kernels {
    * that was not looked at because `out` was full. */
   size_t (*find_greater)(const float *x, float threshold, size_t n, int32_t *out, size_t capacity,
                          size_t *end);
+
+  /* The sum of the weights (n) of those x that are greater than the threshold. */
+  double (*sum_greater)(const float *x, float threshold, const float *weights, size_t n);
 
   /* ---- Plain vectors ---- */
 

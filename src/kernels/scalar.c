@@ -8,6 +8,7 @@
 #include "kernels/kernels.h"
 
 #include <math.h>
+#include <string.h>
 
 #include "gpt2.h"
 #include "kernels/math.h"
@@ -88,39 +89,45 @@ static void relu(float *x, size_t n)
 
 /* ---- Softmax in pieces, and what reads logits ---- */
 
-/* A NaN is taken, and then stays: nothing is greater than it, nor less. */
-static inline float greater_or_nan(float a, float b)
+static bool any_nan(const float *x, size_t n)
 {
-  return b > a || b != b ? b : a;
+  int found = 0;
+  for (size_t i = 0; i < n; i++)
+    found |= x[i] != x[i];
+  return found;
 }
 
 static float maximum(const float *x, size_t n)
 {
   float lane[LANES], greatest = x[0];
   size_t i = 0;
+  if (any_nan(x, n)) /* in a loop of its own, which does not hold up the other one */
+    return NAN;
   for (int l = 0; l < LANES; l++)
     lane[l] = x[0];
   for (; i + LANES <= n; i += LANES)
     for (int l = 0; l < LANES; l++)
-      lane[l] = greater_or_nan(lane[l], x[i + l]);
+      lane[l] = x[i + l] > lane[l] ? x[i + l] : lane[l];
   for (int l = 0; i + l < n; l++)
-    lane[l] = greater_or_nan(lane[l], x[i + l]);
-  for (int l = 0; l < LANES; l++) {
-    if (lane[l] != lane[l])
-      return lane[l];
+    lane[l] = x[i + l] > lane[l] ? x[i + l] : lane[l];
+  for (int l = 0; l < LANES; l++)
     greatest = lane[l] > greatest ? lane[l] : greatest;
-  }
   return greatest;
 }
 
-static double exponentials(const float *x, float shift, size_t n, float *out)
+enum { PIECE = 256 }; /* a float sum of more would lose bits */
+
+static double exponentials(const float *x, float shift, float temperature, size_t n, float *out)
 {
+  float e[PIECE];
   double total = 0.0;
-  for (size_t i = 0; i < n; i += 4096) { /* in pieces: a float sum of more would lose bits */
-    size_t end = n - i < 4096 ? n : i + 4096;
-    for (size_t j = i; j < end; j++)
-      out[j] = exp_f32(x[j] - shift);
-    total += sum(out + i, end - i);
+  for (size_t i = 0; i < n; i += PIECE) {
+    size_t size = n - i < PIECE ? n - i : PIECE;
+    for (size_t j = 0; j < size; j++)
+      e[j] = exp_f32((x[i + j] - shift) / temperature);
+    total += (double)sum(e, size);
+    if (out)
+      memcpy(out + i, e, size * sizeof *e);
   }
   return total;
 }
@@ -128,7 +135,6 @@ static double exponentials(const float *x, float shift, size_t n, float *out)
 static void exponential_sums(const float *x, float shift, size_t n, double *sum_out,
                              double *weighted_out)
 {
-  enum { PIECE = 256 };
   float e[PIECE], weighted[PIECE];
   *sum_out = *weighted_out = 0.0;
   for (size_t i = 0; i < n; i += PIECE) {
@@ -160,6 +166,20 @@ static size_t find_greater(const float *x, float threshold, size_t n, int32_t *o
       out[count++] = (int32_t)i;
   *end = i;
   return count;
+}
+
+static double sum_greater(const float *x, float threshold, const float *weights, size_t n)
+{
+  double lane[LANES] = {0}, total = 0.0;
+  size_t i = 0;
+  for (; i + LANES <= n; i += LANES)
+    for (int l = 0; l < LANES; l++)
+      lane[l] += x[i + l] > threshold ? (double)weights[i + l] : 0.0;
+  for (int l = 0; i + l < n; l++)
+    lane[l] += x[i + l] > threshold ? (double)weights[i + l] : 0.0;
+  for (int l = 0; l < LANES; l++)
+    total += lane[l];
+  return total;
 }
 
 /* ---- Plain vectors ---- */
@@ -196,6 +216,7 @@ void KERNELS_FILL(kernels *table)
   table->exponential_sums = exponential_sums;
   table->count_greater = count_greater;
   table->find_greater = find_greater;
+  table->sum_greater = sum_greater;
   table->add = add;
   table->scale = scale_by;
 }

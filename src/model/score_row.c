@@ -20,3 +20,10 @@ bool score_row(const kernels *kernel, const float *logits, size_t n_vocab, gpt2_
   score->entropy = entropy > 0.0 ? (float)entropy : 0.0f;
   return true;
 }
+
+float row_logprob(const kernels *kernel, const float *logits, size_t n_vocab, float greatest,
+                  gpt2_token token)
+{
+  double z = kernel->exponentials(logits, greatest, 1.0f, n_vocab, NULL);
+  return (float)((double)logits[token] - (double)greatest - log(z));
+}

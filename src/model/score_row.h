@@ -12,4 +12,8 @@
 bool score_row(const kernels *kernel, const float *logits, size_t n_vocab, gpt2_token target,
                gpt2_token_score *score);
 
+/* Only the log-probability of a token, by logits (n_vocab) whose greatest is known and finite. */
+float row_logprob(const kernels *kernel, const float *logits, size_t n_vocab, float greatest,
+                  gpt2_token token);
+
 #endif
