@@ -11,15 +11,19 @@
 
 #include <cmocka.h>
 
-enum { N_LETTERS = 4, MOST_TOKENS = 200, MOST_BYTES = 600, LONGEST = 12 };
+enum { N_LETTERS = 4, N_UNKNOWN = 2, MOST_TOKENS = 200, MOST_BYTES = 600, LONGEST = 12 };
 
-/* A vocabulary of the letters a to d and of what random merges make of them. */
+/* What stands for the letters e and f: nothing; the token "u"; or one "u" for a run of them. */
+typedef enum unknown_bytes { NO_UNKNOWN, UNKNOWN_EACH, UNKNOWN_RUNS } unknown_bytes;
+
+/* A vocabulary of the letters a to d, perhaps u, and of what random merges make of them. */
 typedef struct random_vocabulary {
   gpt2_allocator allocator;
   char texts[MOST_TOKENS][LONGEST + 1];
   token_name names[MOST_TOKENS]; /* (n_tokens) a token's id is its place */
   merge merges[MOST_TOKENS];     /* (n_merges) */
   size_t n_tokens, n_merges;
+  unknown_bytes unknown;
   vocabulary vocabulary;
 } random_vocabulary;
 
@@ -71,16 +75,22 @@ static void make_merges(random_vocabulary *r, random_numbers *random, bool order
   }
 }
 
-static void make_vocabulary(random_vocabulary *r, random_numbers *random, bool orderly)
+static void make_vocabulary(random_vocabulary *r, random_numbers *random, bool orderly,
+                            unknown_bytes unknown)
 {
   memset(r, 0, sizeof *r);
+  r->unknown = unknown;
   assert_int_equal(allocator_read(&r->allocator, NULL, NULL), GPT2_OK);
   for (int i = 0; i < N_LETTERS; i++)
     add_token(r, (char[]){(char)('a' + i), '\0'}, "");
+  if (unknown != NO_UNKNOWN)
+    add_token(r, "u", "");
   make_merges(r, random, orderly);
   assert_int_equal(
       vocabulary_set_tokens(&r->vocabulary, &r->allocator, r->names, r->n_tokens, "test", NULL),
       GPT2_OK);
+  if (unknown != NO_UNKNOWN)
+    vocabulary_set_unknown(&r->vocabulary, N_LETTERS, unknown == UNKNOWN_RUNS);
   merge *merges = allocate_array(&r->allocator, MOST_TOKENS, sizeof *merges);
   assert_non_null(merges);
   memcpy(merges, r->merges, sizeof r->merges);
@@ -96,13 +106,26 @@ static size_t rank_of(const random_vocabulary *r, gpt2_token left, gpt2_token ri
   return SIZE_MAX;
 }
 
+/* What the letters start as; how many tokens that is. */
+static size_t start_naively(const random_vocabulary *r, const uint8_t *word, size_t size,
+                            gpt2_token *tokens)
+{
+  size_t n = 0;
+  for (size_t i = 0; i < size; i++) {
+    bool is_unknown = word[i] >= 'a' + N_LETTERS;
+    bool in_run = is_unknown && i > 0 && word[i - 1] >= 'a' + N_LETTERS;
+    if (!in_run || r->unknown != UNKNOWN_RUNS)
+      tokens[n++] = is_unknown ? N_LETTERS : word[i] - 'a';
+  }
+  return n;
+}
+
 /* As byte-pair encoding is defined: the lowest rank first, the leftmost of equal ones, until there
  * is none. */
 static size_t merge_naively(const random_vocabulary *r, const uint8_t *word, size_t size,
                             gpt2_token *tokens)
 {
-  for (size_t i = 0; i < size; i++)
-    tokens[i] = word[i] - 'a';
+  size = start_naively(r, word, size, tokens);
   for (;;) {
     size_t best = 0, lowest = SIZE_MAX;
     for (size_t i = 0; i + 1 < size; i++) {
@@ -133,16 +156,17 @@ static void compare(const random_vocabulary *r, const uint8_t *word, size_t size
 }
 
 /* Words of any length, some of few letters, in windows from 1 byte to more than the word. */
-static void compare_many(const char *test, bool orderly)
+static void compare_many(const char *test, bool orderly, unknown_bytes unknown)
 {
   random_numbers random = random_from_seed(test);
   random_vocabulary r;
   for (int i = 0; i < 60; i++) {
-    make_vocabulary(&r, &random, orderly);
+    make_vocabulary(&r, &random, orderly, unknown);
     for (int j = 0; j < 20; j++) {
       uint8_t word[MOST_BYTES];
       size_t size = 1 + (size_t)random_below(&random, j % 4 == 0 ? MOST_BYTES : 40);
-      int n_letters = 1 + random_below(&random, N_LETTERS);
+      int most_letters = N_LETTERS + (unknown == NO_UNKNOWN ? 0 : N_UNKNOWN);
+      int n_letters = 1 + random_below(&random, most_letters);
       for (size_t k = 0; k < size; k++)
         word[k] = (uint8_t)('a' + random_below(&random, n_letters));
       compare(&r, word, size, 1 + (size_t)random_below(&random, 20));
@@ -155,13 +179,22 @@ static void compare_many(const char *test, bool orderly)
 static void windows_give_the_tokens_of_the_whole_word(void **state)
 {
   (void)state;
-  compare_many("orderly merges", true);
+  compare_many("orderly merges", true, NO_UNKNOWN);
 }
 
 static void windows_do_so_for_merges_in_any_order_too(void **state)
 {
   (void)state;
-  compare_many("merges in any order", false);
+  compare_many("merges in any order", false, NO_UNKNOWN);
+}
+
+static void a_token_that_stands_for_unknown_bytes_is_merged_like_any_other(void **state)
+{
+  (void)state;
+  compare_many("one for each unknown byte", true, UNKNOWN_EACH);
+  compare_many("one for each unknown byte, in any order", false, UNKNOWN_EACH);
+  compare_many("one for a run of unknown bytes", true, UNKNOWN_RUNS);
+  compare_many("one for a run of unknown bytes, in any order", false, UNKNOWN_RUNS);
 }
 
 /* The joint's proof, against merging both tokens' bytes: it may say no to tokens that stay apart
@@ -172,7 +205,7 @@ static void tokens_stay_apart_exactly_when_merging_keeps_them_apart(void **state
   random_numbers random = random_from_seed("joints");
   random_vocabulary r;
   for (int i = 0; i < 20; i++) {
-    make_vocabulary(&r, &random, true);
+    make_vocabulary(&r, &random, true, NO_UNKNOWN);
     const vocabulary *v = &r.vocabulary;
     for (uint32_t left = 0; left < v->n_tokens; left++)
       for (uint32_t right = 0; right < v->n_tokens; right++) {
@@ -197,7 +230,7 @@ static void a_token_is_whole_exactly_when_its_bytes_are_merged_to_it(void **stat
   random_numbers random = random_from_seed("whole tokens");
   random_vocabulary r;
   for (int i = 0; i < 100; i++) {
-    make_vocabulary(&r, &random, true);
+    make_vocabulary(&r, &random, true, NO_UNKNOWN);
     for (size_t place = 0; place < r.n_tokens; place++) {
       gpt2_token tokens[LONGEST];
       const char *text = r.texts[place];
@@ -213,6 +246,7 @@ int main(void)
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(windows_give_the_tokens_of_the_whole_word),
       cmocka_unit_test(windows_do_so_for_merges_in_any_order_too),
+      cmocka_unit_test(a_token_that_stands_for_unknown_bytes_is_merged_like_any_other),
       cmocka_unit_test(tokens_stay_apart_exactly_when_merging_keeps_them_apart),
       cmocka_unit_test(a_token_is_whole_exactly_when_its_bytes_are_merged_to_it),
   };

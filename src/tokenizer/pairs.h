@@ -1,7 +1,7 @@
 /* pairs.h - the rank of every pair of tokens that a vocabulary merges.
  *
  * Tokens are given by their place in the vocabulary. Each left token has a row: a hash table with
- * linear probing, at most two thirds full, of its right tokens. So the many questions about the few
+ * linear probing, at most half full, of its right tokens. So the many questions about the few
  * tokens that a text consists of stay within a few rows, and those about tokens that begin no pair
  * need no row at all. */
 #ifndef TOKENIZER_PAIRS_H
@@ -47,17 +47,19 @@ static inline uint32_t pair_hash(const pair_table *t, uint32_t right)
 
 /* The pair's rank, or NO_RANK. `left` may be n_tokens, which begins no pair. Which rank it is
  * cannot be foreseen, and mispredicted branches are what encoding would spend its time on: so two
- * slots are read at once, and only the rare case that both hold other tokens makes a branch. */
+ * slots are read at once, the rank of one that does not match is made greater than any, and only
+ * the rare case that both hold other tokens makes a branch. */
 static inline uint32_t pair_rank(const pair_table *t, uint32_t left, uint32_t right)
 {
   pair_row row = t->rows[left];
   const pair_slot *slots = t->slots + row.start;
   for (uint32_t at = pair_hash(t, right);; at += 2) {
     pair_slot slot = slots[at & row.mask], next = slots[(at + 1) & row.mask];
-    uint32_t rank = slot.right == right ? slot.rank : NO_RANK;
-    rank = next.right == right && next.rank < rank ? next.rank : rank;
-    if (!((rank == NO_RANK) & (slot.rank != NO_RANK) & (next.rank != NO_RANK)))
-      return rank;
+    uint32_t first = slot.rank | NO_RANK * (uint32_t)(slot.right != right);
+    uint32_t second = next.rank | NO_RANK * (uint32_t)(next.right != right);
+    uint32_t rank = first < second ? first : second;
+    if (!(rank & ~slot.rank & ~next.rank & NO_RANK))
+      return rank < NO_RANK ? rank : NO_RANK;
   }
 }
 

@@ -7,6 +7,8 @@
  * one by one than in vectors, which have to wait until they are in the cache.) */
 #include "tokenizer/piece.h"
 
+#include "tokenizer/early.h"
+
 void piece_init(piece *p, const vocabulary *v)
 {
   *p = (piece){.vocabulary = v};
@@ -41,7 +43,7 @@ static gpt2_status reserve(piece *p, size_t n, gpt2_error *error)
     starts[level] = n_keys;
     n_keys += blocks * TREE_FAN;
   }
-  size_t size = n_keys * sizeof(uint64_t) + 3 * capacity * sizeof(uint32_t);
+  size_t size = n_keys * sizeof(uint64_t) + 4 * capacity * sizeof(uint32_t);
   piece_free(p);
   p->memory = allocate_zeroed(p->vocabulary->allocator, size);
   if (!p->memory)
@@ -50,7 +52,8 @@ static gpt2_status reserve(piece *p, size_t n, gpt2_error *error)
   for (int level = 0; level < TREE_LEVELS; level++)
     p->keys[level] = p->memory + starts[level];
   p->symbol = (uint32_t *)(p->memory + n_keys);
-  p->next = p->symbol + capacity;
+  p->start = p->symbol + capacity;
+  p->next = p->start + capacity;
   p->previous = p->next + capacity;
   return GPT2_OK;
 }
@@ -69,12 +72,19 @@ static inline uint64_t lesser(uint64_t a, uint64_t b)
   return a < b ? a : b;
 }
 
-/* Sets the entry above a block of 8. */
+static inline int64_t lesser_signed(uint64_t a, uint64_t b)
+{
+  return (int64_t)a < (int64_t)b ? (int64_t)a : (int64_t)b;
+}
+
+/* Sets the entry above a block of 8: three steps, one after another. (Keys are small enough to be
+ * signed. Were all of one type, gcc would make a chain of seven steps of it.) */
 static inline void renew(piece *p, int level, uint32_t block)
 {
   const uint64_t *k = p->keys[level] + (size_t)block * TREE_FAN;
-  p->keys[level + 1][block] = lesser(lesser(lesser(k[0], k[1]), lesser(k[2], k[3])),
-                                     lesser(lesser(k[4], k[5]), lesser(k[6], k[7])));
+  int64_t left = lesser_signed(lesser(k[0], k[1]), lesser(k[2], k[3]));
+  int64_t right = lesser_signed(lesser(k[4], k[5]), lesser(k[6], k[7]));
+  p->keys[level + 1][block] = lesser((uint64_t)left, (uint64_t)right);
 }
 
 /* Builds the levels above the symbols' keys. */
@@ -108,29 +118,47 @@ static void update_tree(piece *p, uint32_t before, uint32_t at, uint32_t right)
 
 /* ---- Merging ---- */
 
-/* Makes a symbol of every byte, or of every run of bytes that one unknown token stands for. */
-static gpt2_status load_symbols(piece *p, const uint8_t *bytes, int64_t offset, gpt2_error *error)
+static gpt2_status fail_byte(uint8_t byte, int64_t offset, gpt2_error *error)
+{
+  return fail(error, GPT2_ERR_UNSUPPORTED, offset,
+              "text: the byte 0x%02x at %lld has no token in the model's vocabulary", byte,
+              (long long)offset);
+}
+
+/* Whether one unknown token stands for both of two bytes. */
+static inline bool are_fused(const vocabulary *v, const uint8_t *bytes)
+{
+  return v->fuse_unknown && v->byte_unknown[bytes[0]] && v->byte_unknown[bytes[1]];
+}
+
+/* Makes a symbol of every byte, of every early pair, or of every run of bytes that one unknown
+ * token stands for. Whether a byte begins one cannot be foreseen, so there is no branch on it. */
+static gpt2_status load_symbols(piece *p, const uint8_t *bytes, uint32_t n, int64_t offset,
+                                gpt2_error *error)
 {
   const vocabulary *v = p->vocabulary;
-  uint32_t last = p->n;
-  p->symbol[p->n] = (uint32_t)v->n_tokens;
-  for (uint32_t i = 0; i < p->n; i++) {
-    p->symbol[i] = v->byte_token[bytes[i]];
-    p->keys[0][i] = NO_KEY;
-    if (p->symbol[i] == NO_TOKEN)
-      return fail(error, GPT2_ERR_UNSUPPORTED, offset + i,
-                  "text: the byte 0x%02x at %lld has no token in the model's vocabulary", bytes[i],
-                  (long long)(offset + i));
-    if (i > 0 && v->fuse_unknown && v->byte_unknown[bytes[i]] && v->byte_unknown[bytes[i - 1]])
-      continue;
-    if (i > 0)
-      p->keys[0][last] = make_key(v->byte_ranks[bytes[last] << 8 | bytes[i]], last);
-    p->next[last] = i;
-    p->previous[i] = last;
-    last = i;
+  const early_pair *before, *pair = &no_early_pair, *after = early_pair_at(v, bytes, n, 0);
+  uint32_t *restrict symbol = p->symbol, *restrict start = p->start;
+  uint32_t n_symbols = 0, is_early = 0, was_early, is_taken = 0; /* 0 or 1 */
+  for (uint32_t i = 0; i < n; i++) {
+    before = pair;
+    pair = after;
+    after = early_pair_at(v, bytes, n, i + 1);
+    was_early = is_early;
+    is_early = pair_is_early(before, pair, after, is_taken);
+    is_taken = was_early; /* this byte, by the pair that begins before it */
+    if (i > 0 && are_fused(v, bytes + i - 1))
+      is_taken = 1;
+    uint32_t token = v->byte_token[bytes[i]];
+    if (token == NO_TOKEN)
+      return fail_byte(bytes[i], offset + i, error);
+    symbol[n_symbols] = token ^ ((token ^ pair->made) & -is_early);
+    start[n_symbols] = i;
+    n_symbols += 1 - is_taken;
   }
-  p->next[last] = p->n;
-  p->previous[p->n] = last;
+  p->n = n_symbols;
+  symbol[n_symbols] = (uint32_t)v->n_tokens;
+  start[n_symbols] = n;
   return GPT2_OK;
 }
 
@@ -138,6 +166,18 @@ static gpt2_status load_symbols(piece *p, const uint8_t *bytes, int64_t offset, 
 static inline uint64_t pair_key(const piece *p, uint32_t left, uint32_t right)
 {
   return make_key(pair_rank(&p->vocabulary->pairs, p->symbol[left], p->symbol[right]), left);
+}
+
+/* Makes a list of the symbols, and the keys of their pairs. */
+static void link_symbols(piece *p)
+{
+  for (uint32_t at = 0; at < p->n; at++) {
+    p->next[at] = at + 1;
+    p->previous[at + 1] = at;
+    p->keys[0][at] = pair_key(p, at, at + 1);
+  }
+  p->next[p->n] = 0;
+  p->previous[0] = p->n;
 }
 
 /* Merges a symbol with the next one. */
@@ -156,12 +196,11 @@ static inline void merge_at(piece *p, uint32_t at, uint32_t rank)
 gpt2_status piece_merge(piece *p, const uint8_t *bytes, size_t n, int64_t offset, gpt2_error *error)
 {
   gpt2_status status = reserve(p, n, error);
+  if (status == GPT2_OK)
+    status = load_symbols(p, bytes, (uint32_t)n, offset, error);
   if (status != GPT2_OK)
     return status;
-  p->n = (uint32_t)n;
-  status = load_symbols(p, bytes, offset, error);
-  if (status != GPT2_OK)
-    return status;
+  link_symbols(p);
   build_tree(p);
   for (uint64_t key = p->keys[p->top][0]; key < NO_KEY; key = p->keys[p->top][0])
     merge_at(p, (uint32_t)key, (uint32_t)(key >> 32));

@@ -3,7 +3,7 @@
  * Byte-pair encoding: every byte starts as its token; then, as long as any two neighbours can be
  * merged, the pair of the lowest rank is, the leftmost of equal ones (Sennrich et al., "Neural
  * machine translation of rare words with subword units", 2016). It takes n log n steps, whatever
- * the text and the vocabulary. */
+ * the text and the vocabulary; of those whose turn need not be waited for (early.h), none. */
 #ifndef TOKENIZER_PIECE_H
 #define TOKENIZER_PIECE_H
 
@@ -13,16 +13,17 @@
  * bytes. */
 enum { TREE_FAN = 8, TREE_LEVELS = 12 };
 
-/* The tokens are a list of symbols, each known by the byte at which it begins. Before the first and
- * after the last one stands symbol n, which is no token. */
+/* The tokens are a list of symbols. Before the first and after the last one stands symbol n, which
+ * is no token and begins where the bytes end. */
 typedef struct piece {
   const vocabulary *vocabulary;
-  uint32_t n;                  /* bytes */
+  uint32_t n;                  /* symbols that merging began with */
   size_t capacity;             /* symbols that there is room for */
   uint64_t *memory;            /* holds all that follows */
   uint64_t *keys[TREE_LEVELS]; /* the tree */
   int top;                     /* its level of one entry */
-  uint32_t *symbol;            /* (capacity) the place of the token that begins here */
+  uint32_t *symbol;            /* (capacity) the place of its token */
+  uint32_t *start;             /* (capacity) the byte at which it begins */
   uint32_t *next;              /* (capacity) the symbol after this one */
   uint32_t *previous;          /* (capacity) the symbol before this one */
 } piece;

@@ -5,6 +5,7 @@
 
 #include "formats/sort.h"
 #include "tokenizer/byte_letters.h"
+#include "tokenizer/early.h"
 #include "tokenizer/joint.h"
 
 /* ---- Tokens ---- */
@@ -135,14 +136,6 @@ const char *vocabulary_bytes(const vocabulary *v, uint32_t place, size_t *size)
 
 /* ---- Merges ---- */
 
-static void fill_byte_ranks(vocabulary *v)
-{
-  for (size_t pair = 0; pair < 256 * 256; pair++) {
-    uint32_t left = v->byte_token[pair >> 8], right = v->byte_token[pair & 255];
-    v->byte_ranks[pair] = left == NO_TOKEN ? NO_RANK : pair_rank(&v->pairs, left, right);
-  }
-}
-
 gpt2_status vocabulary_set_merges(vocabulary *v, merge *merges, size_t n, gpt2_error *error)
 {
   v->merges = merges;
@@ -151,15 +144,13 @@ gpt2_status vocabulary_set_merges(vocabulary *v, merge *merges, size_t n, gpt2_e
   if (status != GPT2_OK)
     return status;
   v->made = allocate_array(v->allocator, n, sizeof *v->made);
-  v->byte_ranks = allocate_array(v->allocator, 256 * 256, sizeof *v->byte_ranks);
   v->made_by = allocate_array(v->allocator, v->n_tokens, sizeof *v->made_by);
-  if (!v->made || !v->byte_ranks || !v->made_by)
+  if (!v->made || !v->made_by)
     return fail_memory(error, n * sizeof *v->made);
   for (size_t rank = 0; rank < n; rank++)
     v->made[rank] = merges[rank].made;
-  fill_byte_ranks(v);
   find_joints(v);
-  return GPT2_OK;
+  return find_early_pairs(v, error);
 }
 
 uint32_t vocabulary_word(const vocabulary *v, const char *bytes, size_t size)
@@ -179,7 +170,7 @@ void vocabulary_free(vocabulary *v)
   release(v->allocator, v->merges);
   release(v->allocator, v->made);
   pair_table_free(&v->pairs, v->allocator);
-  release(v->allocator, v->byte_ranks);
+  release(v->allocator, v->early);
   release(v->allocator, v->made_by);
   trie_free(&v->names);
 }

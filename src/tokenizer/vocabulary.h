@@ -13,6 +13,13 @@
 /* Of a token's flags, beside the public ones: its own bytes are merged to it (joint.h). */
 enum { FLAG_WHOLE = 1 << 7 };
 
+/* Two bytes x y side by side, and what decides whether they are merged at once (early.h). */
+typedef struct early_pair {
+  uint32_t rank, made;  /* of their tokens' merge, or NEVER_EARLY */
+  uint32_t least_left;  /* the least rank of a merge of what ends with x, and of y */
+  uint32_t least_right; /* of a merge of x, and of what begins with y */
+} early_pair;
+
 typedef struct vocabulary {
   const gpt2_allocator *allocator;
   size_t n_tokens;
@@ -30,11 +37,11 @@ typedef struct vocabulary {
   bool match_words; /* a word that is a token is that token, whatever its merges */
 
   size_t n_merges;
-  merge *merges;        /* (n_merges) by rank */
-  uint32_t *made;       /* (n_merges) what each makes, once more: merging needs nothing else */
-  pair_table pairs;     /* the rank of a pair of tokens */
-  uint32_t *byte_ranks; /* (256, 256) the same for the tokens that bytes start as */
-  int32_t *made_by; /* (n_tokens) the rank of the merge that makes a token, or what joint.h says */
+  merge *merges;     /* (n_merges) by rank */
+  uint32_t *made;    /* (n_merges) what each makes, once more: merging needs nothing else */
+  pair_table pairs;  /* the rank of a pair of tokens */
+  early_pair *early; /* (256, 256) by their bytes */
+  int32_t *made_by;  /* (n_tokens) the rank of the merge that makes a token, or what joint.h says */
 } vocabulary;
 
 /* A token as a file names it. */

@@ -67,7 +67,8 @@ static gpt2_status encode_long_word(piece *p, const uint8_t *word, size_t size, 
     put_symbols(p, cut, sink);
     before = window;
     has_before = true;
-    window = (word_window){window.at + cut, sink->n, p->symbol[p->previous[cut]], window_size};
+    window =
+        (word_window){window.at + p->start[cut], sink->n, p->symbol[p->previous[cut]], window_size};
   }
   put_symbols(p, p->n, sink);
   return GPT2_OK;
