@@ -118,18 +118,19 @@ static void a_model_is_not_far_from_itself(void **state)
 }
 
 /* What a lossy type costs: something, but little; never more in the mean than at the worst place. */
-static void expect_small_loss(json_t *line, double most)
+static void expect_small_loss(json_t *line, double least, double most)
 {
   double mean = number(line, "kl_mean"), worst = number(line, "kl_max");
-  if (!(mean > 0 && mean <= most))
-    fail_msg("mean divergence %g, expected at most %g", mean, most);
-  assert_true(mean < worst && number(line, "kl_p99") <= worst);
+  if (!(mean >= least && mean <= most))
+    fail_msg("mean divergence %g, expected %g to %g", mean, least, most);
+  assert_true(mean <= worst && number(line, "kl_p99") <= worst);
   assert_true(number(line, "same_top") > 0.5 && number(line, "same_top") <= 1);
   assert_true(fabs(log(number(line, "perplexity") / number(line, "perplexity_f32"))) < most + 0.05);
   json_decref(line);
 }
 
-/* The bounds are those that are promised for the default model; a random text of its own kind. */
+/* The upper bounds are those that are promised for the default model, which is stored in f16. A type
+ * that cost nothing would not be in use. */
 static void types_of_fewer_bits_are_a_little_farther(void **state)
 {
   (void)state;
@@ -141,10 +142,10 @@ static void types_of_fewer_bits_are_a_little_farther(void **state)
   }
   assert_quiet_success(&o);
   char *out = o.out;
-  expect_small_loss(next_accuracy(&out, "f16"), 1e-5);
-  expect_small_loss(next_accuracy(&out, "bf16"), 1e-3);
-  expect_small_loss(next_accuracy(&out, "q8_0"), 1e-3);
-  expect_small_loss(next_accuracy(&out, "q4_0"), 5e-2);
+  expect_small_loss(next_accuracy(&out, "f16"), 0, 1e-9);
+  expect_small_loss(next_accuracy(&out, "bf16"), 1e-7, 1e-3);
+  expect_small_loss(next_accuracy(&out, "q8_0"), 1e-5, 1e-3);
+  expect_small_loss(next_accuracy(&out, "q4_0"), 1e-3, 5e-2);
   assert_string_equal(out, "");
   free_outcome(&o);
 }
@@ -152,7 +153,7 @@ static void types_of_fewer_bits_are_a_little_farther(void **state)
 static void people_get_a_table(void **state)
 {
   (void)state;
-  outcome o = RUN("bench", NULL, "--accuracy", text_path);
+  outcome o = RUN("bench", NULL, "--accuracy", text_path, "--types=f32");
   assert_quiet_success(&o);
   assert_memory_equal(o.out, "type ", 5);
   assert_non_null(strstr(o.out, "\nf32 "));
