@@ -14,8 +14,8 @@ typedef void (*team_task)(int32_t index, int32_t n_threads, void *data);
 team *team_new(int32_t n_threads);
 void team_free(team *t);
 
-/* Runs task(0 ... n_threads - 1, n_threads, data), each in its thread; the seconds from the start
- * of the first to the end of the last. */
+/* Runs task(0 ... n_threads - 1, n_threads, data), each in its thread, once all are awake; the
+ * seconds from the start of the first to the end of the last. */
 double team_run(team *t, team_task task, void *data);
 
 #endif
