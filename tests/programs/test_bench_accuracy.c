@@ -136,10 +136,6 @@ static void types_of_fewer_bits_are_a_little_farther(void **state)
   (void)state;
   outcome o =
       RUN("bench", NULL, "--json", "--accuracy", text_path, "--types", "f16,bf16,q8_0,q4_0");
-  if (o.status == 1 && strstr(o.err, "this library keeps them in f32")) {
-    free_outcome(&o);
-    skip();
-  }
   assert_quiet_success(&o);
   char *out = o.out;
   expect_small_loss(next_accuracy(&out, "f16"), 0, 1e-9);
@@ -147,6 +143,18 @@ static void types_of_fewer_bits_are_a_little_farther(void **state)
   expect_small_loss(next_accuracy(&out, "q8_0"), 1e-5, 1e-3);
   expect_small_loss(next_accuracy(&out, "q4_0"), 1e-3, 5e-2);
   assert_string_equal(out, "");
+  free_outcome(&o);
+}
+
+static void keys_and_values_in_f16_cost_next_to_nothing(void **state)
+{
+  (void)state;
+  outcome o = RUN("bench", NULL, "--json", "--accuracy", text_path, "--types=f32", "--kv", "f16");
+  assert_quiet_success(&o);
+  char *out = o.out;
+  json_t *line = next_accuracy(&out, "f32");
+  assert_string_equal(json_string_value(json_object_get(line, "kv")), "f16");
+  expect_small_loss(line, 1e-12, 1e-5);
   free_outcome(&o);
 }
 
@@ -206,6 +214,7 @@ int main(void)
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(a_model_is_not_far_from_itself),
       cmocka_unit_test(types_of_fewer_bits_are_a_little_farther),
+      cmocka_unit_test(keys_and_values_in_f16_cost_next_to_nothing),
       cmocka_unit_test(people_get_a_table),
       cmocka_unit_test(what_measures_speed_does_not_go_with_it),
       cmocka_unit_test(a_text_that_cannot_be_read_is_named),
