@@ -6,6 +6,11 @@
 
 #include "model/score_row.h"
 
+static size_t least(size_t a, size_t b)
+{
+  return a < b ? a : b;
+}
+
 /* ---- Memory ---- */
 
 /* Replaces *array by room for n elements of `size` bytes; what was in it is lost. */
@@ -123,16 +128,19 @@ static bool is_last_of_segment(const batch *b, size_t at)
   }
 }
 
+static const gpt2_row *row_at(const batch_job *job, size_t at)
+{
+  return &job->rows[job->batch->order[at]];
+}
+
 static bool wants_next(const batch_job *job, size_t at)
 {
-  return !(job->rows[job->batch->order[at]].flags & GPT2_ROW_NO_NEXT) &&
-         is_last_of_segment(job->batch, at);
+  return !(row_at(job, at)->flags & GPT2_ROW_NO_NEXT) && is_last_of_segment(job->batch, at);
 }
 
 static bool wants_logits(const batch_job *job, size_t at)
 {
-  return (job->rows[job->batch->order[at]].flags & (GPT2_ROW_LOGITS | GPT2_ROW_SCORE)) ||
-         wants_next(job, at);
+  return (row_at(job, at)->flags & (GPT2_ROW_LOGITS | GPT2_ROW_SCORE)) || wants_next(job, at);
 }
 
 static size_t count_flagged(const batch_job *job, uint32_t flag)
@@ -202,12 +210,11 @@ static void find_wanted(wanted *w, size_t n_rows)
 {
   w->n = w->n_logits = 0;
   for (size_t i = 0; i < n_rows; i++) {
-    const gpt2_row *row = &w->job->rows[w->job->batch->order[w->first + i]];
-    if (wants_logits(w->job, w->first + i))
+    bool logits = wants_logits(w->job, w->first + i);
+    if (logits)
       w->numbers[w->n_logits++] = w->n;
-    else if (!(row->flags & GPT2_ROW_HIDDEN))
-      continue;
-    w->rows[w->n++] = i;
+    if (logits || row_at(w->job, w->first + i)->flags & GPT2_ROW_HIDDEN)
+      w->rows[w->n++] = i;
   }
   for (size_t i = 0, last = w->n_logits; i < w->n; i++)
     if (!wants_logits(w->job, w->first + w->rows[i]))
@@ -228,7 +235,7 @@ static void deliver_logits(void *data, size_t index, int worker)
   const batch_job *job = w->job;
   batch *b = job->batch;
   size_t n_vocab = (size_t)job->model->config.n_vocab, at = place_of(w, w->panel + index);
-  const gpt2_row *row = &job->rows[b->order[at]];
+  const gpt2_row *row = row_at(job, at);
   row_view *view = &b->views[b->order[at]];
   const float *logits = b->panel + index * n_vocab;
   if (view->logits != NOT_KEPT)
@@ -246,7 +253,7 @@ static gpt2_status unembed_wanted(wanted *w, gpt2_error *error)
   const batch_job *job = w->job;
   batch *b = job->batch;
   size_t n_embd = (size_t)job->model->config.n_embd, n_vocab = (size_t)job->model->config.n_vocab;
-  size_t panel_rows = w->n_logits < LOGIT_PANEL_ROWS ? w->n_logits : LOGIT_PANEL_ROWS;
+  size_t panel_rows = least(w->n_logits, LOGIT_PANEL_ROWS);
   gpt2_status status =
       reserve_rows(b, &b->panel_hidden, &b->hidden_rows, w->n, n_embd, "last hidden states", error);
   if (status == GPT2_OK)
@@ -263,8 +270,7 @@ static gpt2_status unembed_wanted(wanted *w, gpt2_error *error)
   for (w->panel = 0; w->panel < w->n_logits; w->panel += LOGIT_PANEL_ROWS) {
     if (job->stopped(job->user))
       return fail(error, GPT2_ERR_CANCELLED, NO_OFFSET, "cancelled before the logits");
-    size_t n =
-        w->n_logits - w->panel < LOGIT_PANEL_ROWS ? w->n_logits - w->panel : LOGIT_PANEL_ROWS;
+    size_t n = least(w->n_logits - w->panel, LOGIT_PANEL_ROWS);
     matmul(job->pool, &(product){.weight = &job->model->unembed,
                                  .x = b->panel_hidden + w->panel * n_embd,
                                  .n_rows = n,
@@ -289,7 +295,7 @@ static void fill_pass(const batch_job *job, pass *p, size_t first)
   for (size_t i = 0; i < b->n_segments; i++) {
     const batch_segment *s = &b->segments[i];
     size_t from = s->first > first ? s->first : first;
-    size_t to = s->first + s->n_rows < end ? s->first + s->n_rows : end;
+    size_t to = least(s->first + s->n_rows, end);
     if (from < to)
       p->ws->segments[p->n_segments++] =
           (segment){.sequence = s->sequence,
@@ -338,13 +344,12 @@ static gpt2_status run_passes(const batch_job *job, gpt2_error *error)
 static gpt2_status prepare(const batch_job *job, gpt2_error *error)
 {
   batch *b = job->batch;
-  size_t pass_rows = job->n_rows < MAX_PASS_ROWS ? job->n_rows : MAX_PASS_ROWS;
   gpt2_status status = place_views(job, error);
   if (status == GPT2_OK)
     status = pool_start(job->pool, error);
   if (status == GPT2_OK)
-    status =
-        workspace_reserve(&b->workspace, job->model, pass_rows, pool_threads(job->pool), error);
+    status = workspace_reserve(&b->workspace, job->model, least(job->n_rows, MAX_PASS_ROWS),
+                               pool_threads(job->pool), error);
   for (size_t i = 0; status == GPT2_OK && i < b->n_segments; i++) {
     kv_sequence *s = b->segments[i].sequence;
     status = kv_cache_reserve(job->cache, s, s->length + b->segments[i].n_rows, error);
