@@ -1,5 +1,8 @@
 /* attention_kernels.h - the steps of attention, for the instruction set whose vector_....h was
  * included before. */
+#ifndef KERNELS_ATTENTION_KERNELS_H
+#define KERNELS_ATTENTION_KERNELS_H
+
 #include <math.h>
 
 #include "kernels/math.h"
@@ -80,3 +83,5 @@ static void fill_attention(kernels *table)
   table->weighted_sum[ELEMENT_F32] = weighted_sum_f32;
   table->weighted_sum[ELEMENT_F16] = weighted_sum_f16;
 }
+
+#endif

@@ -1,5 +1,8 @@
 /* blocks_vectors.h - layer norm and activations in vector registers, for the instruction set whose
  * vector_....h was included before. */
+#ifndef KERNELS_BLOCKS_VECTORS_H
+#define KERNELS_BLOCKS_VECTORS_H
+
 #include <math.h>
 
 #include "kernels/math_vectors.h"
@@ -106,3 +109,5 @@ static void fill_blocks(kernels *table)
   table->activation[GPT2_ACTIVATION_GELU_TANH] = vector_gelu_tanh;
   table->activation[GPT2_ACTIVATION_GELU_ERF] = vector_gelu_erf;
 }
+
+#endif

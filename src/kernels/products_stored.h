@@ -1,5 +1,8 @@
 /* products_stored.h - the products of every stored type, for the instruction set whose
  * vector_....h was included before. */
+#ifndef KERNELS_PRODUCTS_STORED_H
+#define KERNELS_PRODUCTS_STORED_H
+
 #define STREAMS INPUT_STREAMS
 
 #define ELEMENT         float
@@ -107,3 +110,5 @@ static void fill_stored_products(kernels *table)
   table->strip_columns = STRIP_COLUMNS;
   table->own_rows = SIZE_MAX;
 }
+
+#endif

@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-#include "model/score_row.h"
+#include "model/wanted.h"
 
 /* ---- Memory ---- */
 
@@ -29,9 +29,8 @@ gpt2_status batch_reserve(batch *b, size_t n_rows, gpt2_error *error)
   return GPT2_OK;
 }
 
-/* Room for `rows` rows of `width` floats in *array, of which *capacity are there. */
-static gpt2_status reserve_rows(const batch *b, float **array, size_t *capacity, size_t rows,
-                                size_t width, const char *what, gpt2_error *error)
+gpt2_status batch_reserve_rows(const batch *b, float **array, size_t *capacity, size_t rows,
+                               size_t width, const char *what, gpt2_error *error)
 {
   size_t row_size;
   if (rows <= *capacity)
@@ -107,33 +106,7 @@ static gpt2_status check_lengths(const batch_job *job, gpt2_error *error)
   return GPT2_OK;
 }
 
-/* ---- What rows want ---- */
-
-static bool is_last_of_segment(const batch *b, size_t at)
-{
-  for (size_t low = 0, high = b->n_segments;;) { /* segments are sorted by `first` */
-    size_t middle = (low + high) / 2;
-    const batch_segment *s = &b->segments[middle];
-    if (at < s->first)
-      high = middle;
-    else if (at >= s->first + s->n_rows)
-      low = middle + 1;
-    else
-      return at == s->first + s->n_rows - 1;
-  }
-}
-
-static bool wants_next(const batch_job *job, size_t at)
-{
-  return !(job->rows[job->batch->order[at]].flags & GPT2_ROW_NO_NEXT) &&
-         is_last_of_segment(job->batch, at);
-}
-
-static bool wants_logits(const batch_job *job, size_t at)
-{
-  return (job->rows[job->batch->order[at]].flags & (GPT2_ROW_LOGITS | GPT2_ROW_SCORE)) ||
-         wants_next(job, at);
-}
+/* ---- What rows want to be kept ---- */
 
 static size_t count_flagged(const batch_job *job, uint32_t flag)
 {
@@ -177,102 +150,12 @@ static gpt2_status place_views(const batch_job *job, gpt2_error *error)
         .logits = job->rows[i].flags & GPT2_ROW_LOGITS ? n_logits++ : NOT_KEPT,
         .hidden = job->rows[i].flags & GPT2_ROW_HIDDEN ? n_hidden++ : NOT_KEPT,
     };
-  gpt2_status status = reserve_rows(b, &b->kept_logits, &b->logits_capacity, n_logits,
-                                    (size_t)job->model->config.n_vocab, "logits", error);
-  return status == GPT2_OK ? reserve_rows(b, &b->kept_hidden, &b->hidden_capacity, n_hidden,
-                                          (size_t)job->model->config.n_embd, "hidden states", error)
-                           : status;
-}
-
-/* ---- After a pass: logits for the rows that want them ---- */
-
-/* The rows of a pass that want something, in their order and by number: the numbers of those that
- * want logits come first, so that their panel is contiguous. */
-typedef struct wanted {
-  const batch_job *job;
-  const pass *pass;
-  size_t first; /* of the pass, in `order` */
-  size_t n, n_logits;
-  size_t rows[MAX_PASS_ROWS];    /* of the pass, ascending */
-  size_t numbers[MAX_PASS_ROWS]; /* in `rows` */
-  size_t panel;                  /* the first number of the panel in work */
-} wanted;
-
-static void find_wanted(wanted *w, size_t n_rows)
-{
-  w->n = w->n_logits = 0;
-  for (size_t i = 0; i < n_rows; i++) {
-    const gpt2_row *row = &w->job->rows[w->job->batch->order[w->first + i]];
-    if (wants_logits(w->job, w->first + i))
-      w->numbers[w->n_logits++] = w->n;
-    else if (!(row->flags & GPT2_ROW_HIDDEN))
-      continue;
-    w->rows[w->n++] = i;
-  }
-  for (size_t i = 0, last = w->n_logits; i < w->n; i++)
-    if (!wants_logits(w->job, w->first + w->rows[i]))
-      w->numbers[last++] = i;
-}
-
-/* The place in `order` of the i-th of the numbers. */
-static size_t place_of(const wanted *w, size_t i)
-{
-  return w->first + w->rows[w->numbers[i]];
-}
-
-/* Hands one row of the panel to all who want it. */
-static void deliver_logits(void *data, size_t index, int worker)
-{
-  (void)worker;
-  const wanted *w = data;
-  const batch_job *job = w->job;
-  batch *b = job->batch;
-  size_t n_vocab = (size_t)job->model->config.n_vocab, at = place_of(w, w->panel + index);
-  const gpt2_row *row = &job->rows[b->order[at]];
-  row_view *view = &b->views[b->order[at]];
-  const float *logits = b->panel + index * n_vocab;
-  if (view->logits != NOT_KEPT)
-    memcpy(b->kept_logits + view->logits * n_vocab, logits, n_vocab * sizeof *logits);
-  if (row->flags & GPT2_ROW_SCORE)
-    view->non_finite = !score_row(w->pass->kernel, logits, n_vocab, row->target, &view->score);
-  view->score.position = (int64_t)b->order[at];
-  if (wants_next(job, at))
-    memcpy(kv_cache_find(job->cache, row->sequence)->logits, logits, n_vocab * sizeof *logits);
-}
-
-/* logits = ln_f(residual) . wte^T, for the rows that want them. */
-static gpt2_status unembed_wanted(wanted *w, gpt2_error *error)
-{
-  const batch_job *job = w->job;
-  batch *b = job->batch;
-  size_t n_embd = (size_t)job->model->config.n_embd, n_vocab = (size_t)job->model->config.n_vocab;
-  size_t panel_rows = w->n_logits < LOGIT_PANEL_ROWS ? w->n_logits : LOGIT_PANEL_ROWS;
-  gpt2_status status =
-      reserve_rows(b, &b->panel_hidden, &b->hidden_rows, w->n, n_embd, "last hidden states", error);
-  if (status == GPT2_OK)
-    status = reserve_rows(b, &b->panel, &b->panel_rows, panel_rows, n_vocab, "logits", error);
-  if (status != GPT2_OK)
-    return status;
-  forward_final_norm(w->pass, w->numbers, w->n, b->panel_hidden);
-  for (size_t i = 0; i < w->n; i++) {
-    const row_view *view = &b->views[b->order[place_of(w, i)]];
-    const float *hidden = b->panel_hidden + i * n_embd;
-    if (view->hidden != NOT_KEPT)
-      memcpy(b->kept_hidden + view->hidden * n_embd, hidden, n_embd * sizeof *hidden);
-  }
-  for (w->panel = 0; w->panel < w->n_logits; w->panel += LOGIT_PANEL_ROWS) {
-    if (job->stopped(job->user))
-      return fail(error, GPT2_ERR_CANCELLED, NO_OFFSET, "cancelled before the logits");
-    size_t n =
-        w->n_logits - w->panel < LOGIT_PANEL_ROWS ? w->n_logits - w->panel : LOGIT_PANEL_ROWS;
-    matmul(job->pool, &(product){.weight = &job->model->unembed,
-                                 .x = b->panel_hidden + w->panel * n_embd,
-                                 .n_rows = n,
-                                 .y = b->panel,
-                                 .scratch = b->workspace.products});
-    pool_run(job->pool, n, pool_threads(job->pool), deliver_logits, w);
-  }
-  return GPT2_OK;
+  gpt2_status status = batch_reserve_rows(b, &b->kept_logits, &b->logits_capacity, n_logits,
+                                          (size_t)job->model->config.n_vocab, "logits", error);
+  return status == GPT2_OK
+             ? batch_reserve_rows(b, &b->kept_hidden, &b->hidden_capacity, n_hidden,
+                                  (size_t)job->model->config.n_embd, "hidden states", error)
+             : status;
 }
 
 /* ---- Passes ---- */
@@ -301,8 +184,8 @@ static void fill_pass(const batch_job *job, pass *p, size_t first)
 
 static gpt2_status run_pass(const batch_job *job, size_t first, size_t n_rows, gpt2_error *error)
 {
-  wanted w = {.job = job, .first = first};
-  find_wanted(&w, n_rows);
+  wanted w;
+  wanted_find(&w, job, first, n_rows);
   pass p = {.model = job->model,
             .cache = job->cache,
             .pool = job->pool,
@@ -315,8 +198,7 @@ static gpt2_status run_pass(const batch_job *job, size_t first, size_t n_rows, g
             .user = job->user};
   fill_pass(job, &p, first);
   gpt2_status status = forward(&p, error);
-  w.pass = &p;
-  return status == GPT2_OK ? unembed_wanted(&w, error) : status;
+  return status == GPT2_OK ? wanted_unembed(&w, &p, error) : status;
 }
 
 /* Passes of nearly equal length, so that no small one is left over. */
@@ -349,7 +231,7 @@ static gpt2_status prepare(const batch_job *job, gpt2_error *error)
     kv_sequence *s = b->segments[i].sequence;
     status = kv_cache_reserve(job->cache, s, s->length + b->segments[i].n_rows, error);
     if (status != GPT2_OK || s->logits ||
-        !wants_next(job, b->segments[i].first + b->segments[i].n_rows - 1))
+        !wanted_next(job, b->segments[i].first + b->segments[i].n_rows - 1))
       continue;
     s->logits =
         allocate_array(&b->allocator, (size_t)job->model->config.n_vocab, sizeof *s->logits);
@@ -365,7 +247,7 @@ static void take_effect(const batch_job *job)
   batch *b = job->batch;
   for (size_t i = 0; i < b->n_segments; i++) {
     kv_sequence *s = b->segments[i].sequence;
-    s->has_logits = wants_next(job, b->segments[i].first + b->segments[i].n_rows - 1);
+    s->has_logits = wanted_next(job, b->segments[i].first + b->segments[i].n_rows - 1);
     s->pending = -1;
     s->length += b->segments[i].n_rows;
   }

@@ -66,6 +66,11 @@ gpt2_status batch_run(const batch_job *job, gpt2_error *error);
 /* Makes room for `n_rows` rows; the views of the last batch stay. */
 gpt2_status batch_reserve(batch *b, size_t n_rows, gpt2_error *error);
 
+/* Room for `rows` rows of `width` floats in *array, of which *capacity are there; what was in it is
+ * lost. */
+gpt2_status batch_reserve_rows(const batch *b, float **array, size_t *capacity, size_t rows,
+                               size_t width, const char *what, gpt2_error *error);
+
 /* What a failed evaluation leaves: no next-token logits of its sequences, and no views. */
 void batch_forget(batch *b, kv_cache *cache, const gpt2_row *rows, size_t n_rows);
 
