@@ -31,6 +31,7 @@ static const measurement measurements[] = {
     {"busy", measure_busy, false, false},
     {"batch", measure_batch, false, false},
     {"prefill", measure_prefill, false, true},
+    {"generate", measure_generate, false, false},
     {"sample", measure_sample, true, false},
     {"load", measure_load, false, false},
     {"memory", measure_memory, false, false},

@@ -78,6 +78,7 @@ int measure_decode(bench *b);
 int measure_busy(bench *b);
 int measure_batch(bench *b);
 int measure_prefill(bench *b);
+int measure_generate(bench *b);
 int measure_sample(bench *b);
 int measure_load(bench *b);
 int measure_memory(bench *b);

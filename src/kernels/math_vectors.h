@@ -20,8 +20,8 @@ static inline vector vector_exp_or_zero(vector x)
   p = vector_fma(p, r, vector_all(4.1666295e-2f));
   p = vector_fma(p, r, vector_all(0.16666666f));
   p = vector_fma(p, r, vector_all(0.5f));
-  p = vector_fma(vector_multiply(p, r), r, r);
-  vector e = vector_times_power(vector_add(p, vector_all(1.0f)), n);
+  p = vector_fma(p, r, vector_all(1.0f));
+  vector e = vector_times_power(vector_fma(p, r, vector_all(1.0f)), n);
   return vector_where_less(given, least, vector_zero(), e);
 }
 

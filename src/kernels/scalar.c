@@ -170,13 +170,20 @@ static size_t find_greater(const float *x, float threshold, size_t n, int32_t *o
 
 static double sum_greater(const float *x, float threshold, const float *weights, size_t n)
 {
+  float kept[PIECE];
   double lane[LANES] = {0}, total = 0.0;
-  size_t i = 0;
-  for (; i + LANES <= n; i += LANES)
-    for (int l = 0; l < LANES; l++)
-      lane[l] += x[i + l] > threshold ? (double)weights[i + l] : 0.0;
-  for (int l = 0; i + l < n; l++)
-    lane[l] += x[i + l] > threshold ? (double)weights[i + l] : 0.0;
+  for (size_t i = 0; i < n; i += PIECE) {
+    size_t size = n - i < PIECE ? n - i : PIECE;
+    for (size_t j = 0; j < size; j++) {
+      float weight = weights[i + j]; /* read in any case: so no branch is needed */
+      kept[j] = x[i + j] > threshold ? weight : 0.0f;
+    }
+    for (size_t j = size; j % LANES != 0; j++)
+      kept[j] = 0.0f;
+    for (size_t j = 0; j < size; j += LANES)
+      for (int l = 0; l < LANES; l++)
+        lane[l] += (double)kept[j + l];
+  }
   for (int l = 0; l < LANES; l++)
     total += lane[l];
   return total;

@@ -44,6 +44,7 @@ static void each_measurement_is_a_line_of_json(void **state)
   expect_line(&text, (expected_line){"busy", "f32", 1, 1, 0, "ms/token", true, false});
   expect_line(&text, (expected_line){"batch", "f32", 1, 8, 0, "ms/token", true, false});
   expect_line(&text, (expected_line){"prefill", "f32", 1, 128, 0, "ms", true, true});
+  expect_line(&text, (expected_line){"generate", "f32", 1, 1, 0, "ms/token", true, false});
   expect_line(&text, (expected_line){"sample", NULL, 1, 1, 0, "us/token", false, false});
   expect_line(&text, (expected_line){"load", "f32", 1, 1, 0, "ms", false, false});
   expect_line(&text, (expected_line){"memory", "f32", 1, 1, 0, "MB", true, false});
