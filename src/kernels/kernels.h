@@ -2,7 +2,7 @@
  *
  * The scalar kernels (scalar.c, scalar_products.c) are the specification and fill the table first;
  * instruction sets override entries that they do better, within the tolerance that
- * tests/test_kernels.c names. A kernel allocates nothing, knows no model, and gives the same bits
+ * tests/kernels/tolerances.h names. A kernel allocates nothing, knows no model, and gives the same bits
  * for a row whatever rows stand beside it. Vectors need no alignment. */
 #ifndef KERNELS_KERNELS_H
 #define KERNELS_KERNELS_H

@@ -14,22 +14,61 @@
 
 random_numbers trial_numbers;
 
-/* Around the lengths of vectors, of one or several registers. */
-static const size_t lengths[] = {1,  2,  3,  4,  5,  7,  8,  9,  12, 15, 16,  17,        23,
-                                 24, 31, 32, 33, 47, 48, 63, 64, 65, 96, 100, LONG_TRIAL};
-enum { N_LENGTHS = sizeof lengths / sizeof *lengths };
-
 static const char *const kind_names[N_NUMBER_KINDS] = {"normal", "subnormal", "large",
                                                        "mixed",  "sparse",    "equal"};
+static const char *const place_names[N_PLACES] = {"behind a page", "before a page", "shifted"};
 
-static fenced rooms[N_ARRAYS];
+/* ---- Instruction sets ---- */
+
+static const uint32_t known_sets[] = {
+    0,
+    CPU_AVX2,
+    CPU_AVX2 | CPU_AVX512,
+    CPU_AVX2 | CPU_AVX512 | CPU_AVX512_VNNI,
+    CPU_AVX2 | CPU_AVX512 | CPU_AVX512_BF16,
+    CPU_AVX2 | CPU_AVX512 | CPU_AVX512_VNNI | CPU_AVX512_BF16,
+};
+enum { N_KNOWN_SETS = sizeof known_sets / sizeof *known_sets, MOST_SETS = N_KNOWN_SETS + 1 };
+
+static void add_set(kernel_set *sets, size_t *n, uint32_t features)
+{
+  kernel_set *set = &sets[(*n)++];
+  set->features = features;
+  kernels_for(features, &set->table);
+  set->name = set->table.name;
+}
+
+/* The last one is what this processor is given, which may be less than it could do. */
+const kernel_set *kernel_sets(size_t *n)
+{
+  static kernel_set sets[MOST_SETS];
+  static size_t n_sets;
+  if (n_sets == 0) {
+    for (size_t i = 0; i < N_KNOWN_SETS; i++)
+      if ((known_sets[i] & cpu_features()) == known_sets[i])
+        add_set(sets, &n_sets, known_sets[i]);
+    add_set(sets, &n_sets, cpu_features());
+  }
+  *n = n_sets;
+  return sets;
+}
+
+/* ---- Arrays ---- */
+
+/* Bytes on either side of an array that are looked at: two vectors. */
+enum { MARGIN = 128, MARGIN_BYTE = 0xa5 };
+
+static struct {
+  fenced fence;
+  uint8_t *start, *end; /* of the array, or NULL */
+} arrays[N_ARRAYS];
 
 int begin_kernel_trials(void **state)
 {
   (void)state;
   trial_numbers = random_from_seed("kernels");
   for (int i = 0; i < N_ARRAYS; i++)
-    rooms[i] = fence((LONG_TRIAL + 8) * 128 * sizeof(float));
+    arrays[i].fence = fence((LONG_TRIAL + 8) * 132 * sizeof(float)); /* the rows of a product */
   return 0;
 }
 
@@ -37,62 +76,110 @@ int end_kernel_trials(void **state)
 {
   (void)state;
   for (int i = 0; i < N_ARRAYS; i++)
-    unfence(rooms[i]);
+    unfence(arrays[i].fence);
   return 0;
 }
 
-static void try_all(const kernels *kernel, void (*check)(const kernel_trial *trial))
+static size_t smaller(size_t a, size_t b)
 {
-  kernel_trial trial = {.kernel = kernel};
-  for (size_t i = 0; i < N_LENGTHS; i++)
-    for (trial.kind = 0; trial.kind < N_NUMBER_KINDS; trial.kind++)
-      for (int at_end = 0; at_end <= 1; at_end++) {
-        trial.n = lengths[i];
-        trial.at_end = at_end;
-        check(&trial);
-      }
+  return a < b ? a : b;
 }
 
-void for_each_trial(void (*check)(const kernel_trial *trial))
+/* How many bytes before and behind the array are ours. */
+static void margins(int array, size_t *before, size_t *behind)
 {
-  /* Those that GPT2_CPU can leave, and all: the processor's own. */
-  static const uint32_t masks[] = {0, CPU_AVX2, CPU_AVX2 | CPU_AVX512, UINT32_MAX};
-  uint32_t tried = UINT32_MAX;
-  for (size_t i = 0; i < sizeof masks / sizeof *masks; i++) {
-    uint32_t features = cpu_features() & masks[i];
-    kernels kernel = {0};
-    if (features == tried)
+  uint8_t *room = behind_fence(arrays[array].fence, 0);
+  *before = smaller(MARGIN, (size_t)(arrays[array].start - room));
+  *behind = smaller(MARGIN, (size_t)(room + arrays[array].fence.room - arrays[array].end));
+}
+
+void *trial_bytes(const kernel_trial *trial, int array, size_t size, size_t alignment)
+{
+  size_t shift = alignment * (1 + 2 * some(8)), before, behind;
+  uint8_t *start = trial->place == AT_START ? behind_fence(arrays[array].fence, size)
+                   : trial->place == AT_END
+                       ? before_fence(arrays[array].fence, size)
+                       : (uint8_t *)behind_fence(arrays[array].fence, shift + size) + shift;
+  arrays[array].start = start;
+  arrays[array].end = start + size;
+  margins(array, &before, &behind);
+  memset(start - before, MARGIN_BYTE, before);
+  memset(start + size, MARGIN_BYTE, behind);
+  return start;
+}
+
+static bool all_bytes_are(const uint8_t *bytes, size_t n, uint8_t value)
+{
+  for (size_t i = 0; i < n; i++)
+    if (bytes[i] != value)
+      return false;
+  return true;
+}
+
+void check_margins(const kernel_trial *trial)
+{
+  for (int i = 0; i < N_ARRAYS; i++) {
+    size_t before, behind;
+    if (!arrays[i].start)
       continue;
-    tried = features;
-    kernels_for(features, &kernel);
-    try_all(&kernel, check);
+    margins(i, &before, &behind);
+    if (!all_bytes_are(arrays[i].start - before, before, MARGIN_BYTE) ||
+        !all_bytes_are(arrays[i].end, behind, MARGIN_BYTE))
+      fail_msg("%s, entry of index %d: something was written beside array %d (n %zu, %s)",
+               trial->set, trial->index, i, trial->n, place_names[trial->place]);
+    arrays[i].start = NULL;
   }
+}
+
+/* ---- Trials ---- */
+
+void run_trials(kernel_trial trial, void (*check)(const kernel_trial *trial))
+{
+  for (size_t n = 1; n <= 101; n++)
+    for (trial.kind = 0; trial.kind < N_NUMBER_KINDS; trial.kind++) {
+      trial.n = n <= 100 ? n : LONG_TRIAL;
+      trial.place = (array_place)((n + trial.kind) % N_PLACES);
+      check(&trial);
+      check_margins(&trial);
+    }
+}
+
+size_t some(size_t n)
+{
+  return (size_t)random_below(&trial_numbers, (int)n);
 }
 
 size_t any_trial_length(void)
 {
-  return lengths[random_below(&trial_numbers, N_LENGTHS - 1)];
+  return 1 + some(100);
 }
 
 number_kind any_kind(void)
 {
-  return (number_kind)random_below(&trial_numbers, N_NUMBER_KINDS);
+  return (number_kind)some(N_NUMBER_KINDS);
 }
 
-static float draw(number_kind kind)
+size_t trial_rows(const kernel_trial *trial)
 {
-  double normal = random_normal(&trial_numbers);
+  if (trial->kind == MIXED && trial->n == LONG_TRIAL)
+    return 130;
+  return trial->kind == NORMAL ? 1 + (trial->n - 1) % 40 : 1 + some(5);
+}
+
+/* The exponents that a type has room for, as the kinds of numbers use them. */
+static float draw(number_kind kind, element_type type)
+{
+  double normal = random_normal(&trial_numbers); /* never beyond 6 */
+  bool narrow = type == ELEMENT_F16;
   switch (kind) {
   case SUBNORMAL:
-    return (float)(normal * 1e-39);
+    return (float)(normal * (narrow ? 1e-5 : 1e-39));
   case LARGE:
-    return (float)(normal * 1e15);
+    return (float)(normal * (narrow ? 1e4 : 1e15));
   case MIXED:
-    return (float)ldexp(normal, random_below(&trial_numbers, 60) - 30);
+    return (float)ldexp(normal, narrow ? (int)some(26) - 14 : (int)some(60) - 30);
   case SPARSE:
-    return random_below(&trial_numbers, 4) == 0 ? (float)normal
-           : random_below(&trial_numbers, 2)    ? 0.0f
-                                                : -0.0f;
+    return some(4) == 0 ? (float)normal : some(2) ? 0.0f : -0.0f;
   case EQUAL:
     return 3.3f;
   default:
@@ -102,27 +189,65 @@ static float draw(number_kind kind)
 
 float *trial_array(const kernel_trial *trial, int array, size_t n, number_kind kind)
 {
-  size_t size = n * sizeof(float);
-  float *floats =
-      trial->at_end ? before_fence(rooms[array], size) : behind_fence(rooms[array], size);
-  for (size_t i = 0; i < n; i++)
-    floats[i] = draw(kind);
-  return floats;
+  return trial_elements(trial, array, n, kind, ELEMENT_F32);
+}
+
+void *trial_elements(const kernel_trial *trial, int array, size_t n, number_kind kind,
+                     element_type type)
+{
+  void *elements = trial_bytes(trial, array, n * element_size(type), element_size(type));
+  float *floats = elements;
+  uint16_t *halves = elements;
+  for (size_t i = 0; i < n; i++) {
+    float value = draw(kind, type);
+    if (type == ELEMENT_F32)
+      floats[i] = value;
+    else
+      halves[i] = type == ELEMENT_F16 ? f16_from_f32(value) : bf16_from_f32(value);
+  }
+  return elements;
 }
 
 float *copy_floats(const float *floats, size_t n)
 {
-  float *copy = malloc(n * sizeof *copy);
-  assert_non_null(copy);
-  return memcpy(copy, floats, n * sizeof *copy);
+  return widen_elements(floats, ELEMENT_F32, n);
 }
+
+float *widen_elements(const void *elements, element_type type, size_t n)
+{
+  float *floats = malloc(n * sizeof *floats);
+  assert_non_null(floats);
+  elements_to_f32(floats, elements, type, n);
+  return floats;
+}
+
+size_t span(size_t n_rows, size_t stride, size_t n)
+{
+  return (n_rows - 1) * stride + n;
+}
+
+void spoil_gaps(void *rows, size_t size, size_t n_rows, size_t stride, size_t n)
+{
+  for (size_t r = 0; r + 1 < n_rows; r++)
+    memset((uint8_t *)rows + (r * stride + n) * size, 0xff, (stride - n) * size);
+}
+
+bool gaps_are_spoiled(const void *rows, size_t size, size_t n_rows, size_t stride, size_t n)
+{
+  for (size_t r = 0; r + 1 < n_rows; r++)
+    if (!all_bytes_are((const uint8_t *)rows + (r * stride + n) * size, (stride - n) * size, 0xff))
+      return false;
+  return true;
+}
+
+/* ---- Judging ---- */
 
 void wrong_element(const kernel_trial *trial, const char *entry, size_t i, double found,
                    double expected)
 {
-  fail_msg("%s: %s: element %zu is %.9g, not %.9g (n %zu, %s numbers, the page %s)",
-           trial->kernel->name, entry, i, found, expected, trial->n, kind_names[trial->kind],
-           trial->at_end ? "behind" : "before");
+  fail_msg("%s: %s: element %zu is %.9g, not %.9g (index %d, n %zu, %s numbers, %s)", trial->set,
+           entry, i, found, expected, trial->index, trial->n, kind_names[trial->kind],
+           place_names[trial->place]);
 }
 
 void check_same_bits(const kernel_trial *trial, const char *entry, const float *found,
@@ -131,6 +256,15 @@ void check_same_bits(const kernel_trial *trial, const char *entry, const float *
   for (size_t i = 0; i < n; i++)
     if (memcmp(&found[i], &expected[i], sizeof *found) != 0)
       wrong_element(trial, entry, i, (double)found[i], (double)expected[i]);
+}
+
+void check_same_bytes(const kernel_trial *trial, const char *entry, const void *found,
+                      const void *expected, size_t size)
+{
+  const uint8_t *a = found, *b = expected;
+  for (size_t i = 0; i < size; i++)
+    if (a[i] != b[i])
+      wrong_element(trial, entry, i, a[i], b[i]);
 }
 
 /* ---- Sums ---- */

@@ -1,7 +1,5 @@
-/* test_kernels_select.c - the kernels that a draw stands on: those greater than a threshold, their
- * sum, and weights at a temperature; for every instruction set that this processor has. */
-#include "support/kernel_trials.h"
-
+/* select.c - the kernels that a draw stands on: those greater than a threshold, their sum, and
+ * weights at a temperature. */
 #include <float.h>
 #include <math.h>
 #include <setjmp.h>
@@ -11,6 +9,10 @@
 
 #include <cmocka.h>
 
+#include "kernels/checks.h"
+#include "kernels/entries.h"
+#include "kernels/tolerances.h"
+
 /* Thresholds that are met exactly, that nothing exceeds, that everything does. */
 static const float THRESHOLDS[] = {0.0f,     -0.0f,   NAN,  INFINITY, -INFINITY,
                                    -FLT_MAX, FLT_MAX, 3.3f, 1.0f,     -0.5f};
@@ -19,7 +21,7 @@ enum { N_THRESHOLDS = sizeof THRESHOLDS / sizeof *THRESHOLDS };
 /* A listed one, or one that x (n) has. */
 static float some_threshold(const float *x, size_t n, int i)
 {
-  return i < N_THRESHOLDS ? THRESHOLDS[i] : x[random_below(&trial_numbers, (int)n)];
+  return i < N_THRESHOLDS ? THRESHOLDS[i] : x[some(n)];
 }
 
 /* Puts NaN and infinities at some places of x (n). */
@@ -27,8 +29,8 @@ static void sprinkle(float *x, size_t n)
 {
   static const float odd[] = {NAN, INFINITY, -INFINITY, -0.0f};
   for (size_t i = 0; i < n; i++)
-    if (random_below(&trial_numbers, 8) == 0)
-      x[i] = odd[random_below(&trial_numbers, 4)];
+    if (some(8) == 0)
+      x[i] = odd[some(4)];
 }
 
 /* ---- Finding ---- */
@@ -49,7 +51,7 @@ static void check_find_into(const kernel_trial *trial, const float *x, float thr
                             size_t capacity)
 {
   int32_t expected[LONG_TRIAL];
-  int32_t *out = (int32_t *)trial_array(trial, ARRAY_Y, capacity > 0 ? capacity : 1, NORMAL);
+  int32_t *out = trial_bytes(trial, ARRAY_Y, capacity * sizeof *out, sizeof *out);
   size_t expected_end,
       end = SIZE_MAX,
       n = find_one_by_one(x, threshold, trial->n, expected, capacity, &expected_end),
@@ -61,6 +63,7 @@ static void check_find_into(const kernel_trial *trial, const float *x, float thr
   for (size_t i = 0; i < n; i++)
     if (out[i] != expected[i])
       wrong_element(trial, "find_greater", i, out[i], expected[i]);
+  check_margins(trial);
 }
 
 static void check_find(const kernel_trial *trial)
@@ -74,14 +77,14 @@ static void check_find(const kernel_trial *trial)
     check_find_into(trial, x, threshold, trial->n);
     check_find_into(trial, x, threshold, n_all);
     check_find_into(trial, x, threshold, n_all > 0 ? n_all - 1 : 0);
-    check_find_into(trial, x, threshold, (size_t)random_below(&trial_numbers, (int)trial->n + 1));
+    check_find_into(trial, x, threshold, some(trial->n + 1));
   }
 }
 
-static void those_greater_are_found_in_their_order_until_there_is_no_room(void **state)
+void those_greater_are_found_in_their_order_until_there_is_no_room(void **state)
 {
   (void)state;
-  for_each_trial(check_find);
+  try_entry(ENTRY(find_greater), check_find);
 }
 
 /* One that is greater, at each place: none is overlooked where vectors begin and end. */
@@ -97,10 +100,10 @@ static void check_find_at_each_place(const kernel_trial *trial)
   }
 }
 
-static void a_single_one_is_found_wherever_it_stands(void **state)
+void a_single_one_is_found_wherever_it_stands(void **state)
 {
   (void)state;
-  for_each_trial(check_find_at_each_place);
+  try_entry(ENTRY(find_greater), check_find_at_each_place);
 }
 
 /* ---- Adding ---- */
@@ -117,30 +120,21 @@ static void check_sum_greater(const kernel_trial *trial)
       if (x[j] > threshold)
         add_term(&expected, (double)weights[j]);
     double sum = trial->kernel->sum_greater(x, threshold, weights, trial->n);
-    check_sum(trial, "sum_greater", 0, sum, &expected, 1e-13); /* it adds in double precision */
+    check_sum(trial, "sum_greater", 0, sum, &expected, SUM_GREATER_TOLERANCE);
   }
 }
 
-static void the_weights_of_those_greater_are_added_exactly(void **state)
+void the_weights_of_those_greater_are_added_exactly(void **state)
 {
   (void)state;
-  for_each_trial(check_sum_greater);
+  try_entry(ENTRY(sum_greater), check_sum_greater);
 }
 
 /* ---- Weights ---- */
 
-/* Of the true value, and of the sum. */
-static const double WEIGHT_TOLERANCE = 2 * (double)FLT_EPSILON, WEIGHT_SUM_TOLERANCE = 1e-6;
-
-/* Where subnormal numbers begin it may be 0, or off by the last bit that a float has there. */
 static bool is_weight(float found, float argument)
 {
-  const double least = 1.2e-38;
-  double exact = exp((double)argument), error = fabs((double)found - exact);
-  if (isnan(argument))
-    return isnan(found);
-  return error <= WEIGHT_TOLERANCE * fmax(exact, (double)FLT_MIN) ||
-         (exact < least && found == 0.0f);
+  return isnan(argument) ? isnan(found) : near_exponential(found, exp((double)argument));
 }
 
 static void check_weights_at(const kernel_trial *trial, const float *x, float shift,
@@ -157,7 +151,7 @@ static void check_weights_at(const kernel_trial *trial, const float *x, float sh
     add_term(&expected, (double)out[i]);
   }
   if (isfinite(expected.value))
-    check_sum(trial, "exponentials: their sum", 0, sum, &expected, WEIGHT_SUM_TOLERANCE);
+    check_sum(trial, "exponentials: their sum", 0, sum, &expected, EXPONENTIAL_SUM_TOLERANCE);
   double without = trial->kernel->exponentials(x, shift, temperature, trial->n, NULL);
   if (memcmp(&without, &sum, sizeof sum) != 0)
     wrong_element(trial, "exponentials: the sum alone", 0, without, sum);
@@ -174,7 +168,7 @@ static void check_weights(const kernel_trial *trial)
   static const float temperatures[] = {1.0f, 0.8f, 3.0f, 1e-3f, FLT_TRUE_MIN, FLT_MAX};
   float *x = trial_array(trial, ARRAY_X, trial->n, trial->kind == LARGE ? LARGE : NORMAL);
   for (size_t i = 0; i < trial->n; i++)
-    x[i] = trial->kind == SPARSE && random_below(&trial_numbers, 2) ? -INFINITY : 5 * x[i];
+    x[i] = trial->kind == SPARSE && some(2) ? -INFINITY : 5 * x[i];
   float greatest = trial->kernel->maximum(x, trial->n);
   if (greatest == -INFINITY)
     greatest = x[0] = 1.0f;
@@ -182,10 +176,10 @@ static void check_weights(const kernel_trial *trial)
     check_weights_at(trial, x, greatest, temperatures[i]);
 }
 
-static void weights_at_every_temperature_are_right_and_their_sum_is(void **state)
+void weights_at_every_temperature_are_right_and_their_sum_is(void **state)
 {
   (void)state;
-  for_each_trial(check_weights);
+  try_entry(ENTRY(exponentials), check_weights);
 }
 
 /* The best one must weigh 1 to the bit: filters compare with it. */
@@ -200,20 +194,8 @@ static void check_best(const kernel_trial *trial)
       wrong_element(trial, "exponentials of the best", i, (double)out[i], 1.0);
 }
 
-static void the_best_one_weighs_1_and_no_other_more(void **state)
+void the_best_one_weighs_1_and_no_other_more(void **state)
 {
   (void)state;
-  for_each_trial(check_best);
-}
-
-int main(void)
-{
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(those_greater_are_found_in_their_order_until_there_is_no_room),
-      cmocka_unit_test(a_single_one_is_found_wherever_it_stands),
-      cmocka_unit_test(the_weights_of_those_greater_are_added_exactly),
-      cmocka_unit_test(weights_at_every_temperature_are_right_and_their_sum_is),
-      cmocka_unit_test(the_best_one_weighs_1_and_no_other_more),
-  };
-  return cmocka_run_group_tests(tests, begin_kernel_trials, end_kernel_trials);
+  try_entry(ENTRY(exponentials), check_best);
 }

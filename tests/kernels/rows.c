@@ -1,0 +1,56 @@
+/* rows.c - what holds for every kernel that multiplies rows. */
+#include "kernels/rows.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+size_t result_size(const result_rows *result)
+{
+  return span(result->n_rows, result->stride, result->n_out);
+}
+
+float *draw_result(const kernel_trial *trial, const result_rows *result, number_kind kind)
+{
+  float *y = trial_array(trial, ARRAY_Y, result_size(result), kind);
+  spoil_gaps(y, sizeof *y, result->n_rows, result->stride, result->n_out);
+  return y;
+}
+
+static void check_groups(const kernel_trial *trial, const result_rows *result,
+                         multiply_rows multiply, const void *product, const float *before,
+                         const float *together, size_t most)
+{
+  float *y = copy_floats(before, result_size(result));
+  for (size_t row = 0, n; row < result->n_rows; row += n) {
+    n = 1 + some(most);
+    n = n < result->n_rows - row ? n : result->n_rows - row;
+    multiply(trial->kernel, product, row, n, y);
+  }
+  check_same_bits(trial, result->entry, together, y, result_size(result));
+  free(y);
+}
+
+void check_company(const kernel_trial *trial, const result_rows *result, multiply_rows multiply,
+                   const void *product, const float *before, const float *together)
+{
+  if (!gaps_are_spoiled(together, sizeof *together, result->n_rows, result->stride, result->n_out))
+    fail_msg("%s: %s writes between the rows of y", trial->set, result->entry);
+  check_groups(trial, result, multiply, product, before, together, 1);
+  check_groups(trial, result, multiply, product, before, together, result->n_rows);
+}
+
+void check_where_not_finite(const kernel_trial *trial, const result_rows *result, const float *y,
+                            size_t row, size_t column)
+{
+  for (size_t r = 0; r < result->n_rows; r++)
+    for (size_t j = 0; j < result->n_out; j++) {
+      size_t i = r * result->stride + j;
+      bool expected = r == row || j == column;
+      if (!isfinite(y[i]) != expected)
+        wrong_element(trial, result->entry, i, (double)y[i], expected ? (double)NAN : 0);
+    }
+}
