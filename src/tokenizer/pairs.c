@@ -3,11 +3,11 @@
 
 #include "tokenizer/hash.h"
 
-/* Slots of a row for n right tokens: a power of two with a third of them empty at least. */
+/* Slots of a row for n right tokens: a power of two with half of them empty at least. */
 static uint32_t row_size(uint32_t n)
 {
   uint32_t size = 1;
-  while (size < n + n / 2 + 1)
+  while (size < 2 * n + 1)
     size *= 2;
   return size;
 }

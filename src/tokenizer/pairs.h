@@ -1,7 +1,7 @@
 /* pairs.h - the rank of every pair of tokens that a vocabulary merges.
  *
  * Tokens are given by their place in the vocabulary. Each left token has a row: a hash table with
- * linear probing, at most two thirds full, of its right tokens. So the many questions about the few
+ * linear probing, at most half full, of its right tokens. So the many questions about the few
  * tokens that a text consists of stay within a few rows, and those about tokens that begin no pair
  * need no row at all. */
 #ifndef TOKENIZER_PAIRS_H
