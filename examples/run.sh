@@ -4,21 +4,24 @@
 #   examples/run.sh [OPTIONS OF gpt2-generate] [PROMPT]
 #
 # Without any argument the prompt is "Once upon a time"; with options only, gpt2-generate reads it from standard
-# input. Only the story goes to standard output.
+# input. Only the story goes to standard output. The model is the repository's, whatever GPT2_MODEL says, unless
+# --model names another.
 set -eu
 
 root=$(dirname -- "$(dirname -- "$(readlink -f -- "$0")")")
 build=$root/build
 
 . "$root/scripts/packages.sh"
+. "$root/scripts/build_folder.sh"
 need_packages gcc libc6-dev meson ninja-build pkg-config libopenblas-dev libjansson-dev
 
-if [ ! -f "$build/build.ninja" ]; then
-  meson setup --buildtype=release "$build" "$root" </dev/null >&2
+if ! build_is_ours "$build" "$root"; then
+  set_up_build "$build" "$root" --buildtype=release >&2
 fi
 ninja -C "$build" </dev/null >&2
 
 if [ $# = 0 ]; then
   set -- 'Once upon a time'
 fi
+unset GPT2_MODEL
 exec "$build/examples/gpt2-generate" "$@"

@@ -11,6 +11,7 @@
 set -u
 cd "$(dirname "$(readlink -f "$0")")/.." || exit 1
 . scripts/packages.sh
+. scripts/build_folder.sh
 
 builds='sanitize release threads'
 export LC_ALL=C.UTF-8
@@ -35,15 +36,27 @@ options() {
 build() {
   folder=build-tests/$1
   log=build-tests/$1.log
-  if test -f "$folder/build.ninja"; then
-    configure='meson configure'
+  if build_is_ours "$folder" .; then
+    configure="meson configure $folder"
   else
-    configure='meson setup'
+    configure="set_up_build $folder ."
   fi
   # shellcheck disable=SC2046
-  $configure "$folder" $(options "$1") -Dtests=true -Dwerror=true > "$log" 2>&1 &&
+  $configure $(options "$1") -Dtests=true -Dwerror=true > "$log" 2>&1 &&
     ninja -C "$folder" >> "$log" 2>&1 ||
     { grep -v '^\[[0-9]*/[0-9]*\] ' "$log"; give_up "$folder could not be built"; }
+}
+
+# Names them that are in no build; options of `meson test` are its own.
+expect_tests() {
+  listed=$(for name in $builds; do meson test -C "build-tests/$name" --no-rebuild --list 2>/dev/null; done | sed 's|^.* / ||')
+  for test in "$@"; do
+    case $test in
+      -*) continue ;;
+    esac
+    printf '%s\n' "$listed" | grep -qxF -- "$test" ||
+      give_up "no such test: $test (meson test -C build-tests/release --list tells their names)"
+  done
 }
 
 need_packages gcc g++ libc6-dev binutils meson ninja-build pkg-config libjansson-dev libcmocka-dev \
@@ -55,6 +68,7 @@ for name in $builds; do
   echo "building build-tests/$name"
   build "$name"
 done
+test "$#" -eq 0 || expect_tests "$@"
 logs=
 for name in $builds; do
   echo "testing build-tests/$name"

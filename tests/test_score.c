@@ -311,6 +311,7 @@ static void wrong_options_are_refused_by_their_names(void **state)
     const char *name, *found;
   } cases[] = {
       {{.struct_size = size, .flags = 4}, GPT2_ERR_UNSUPPORTED, "options.flags", "0x4"},
+      {{.struct_size = size, .reserved = 1}, GPT2_ERR_UNSUPPORTED, "options.reserved", "not zero"},
       {{.struct_size = size, .stride = -1}, GPT2_ERR_ARGUMENT, "options.stride", "is -1"},
       {{.struct_size = size, .stride = 9}, GPT2_ERR_ARGUMENT, "options.stride", "1 to 8"},
       {{.struct_size = 2}, GPT2_ERR_ARGUMENT, "options", "struct_size is 2"},

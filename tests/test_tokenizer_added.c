@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "support/expect.h"
 #include "support/tokenizing.h"
 
 #include <setjmp.h>
@@ -119,6 +120,31 @@ static void end_of_text_is_special_even_if_the_file_does_not_list_it(void **stat
   tokenizer_free(t);
 }
 
+/* A token of as many bytes "<<< ...", whose id is 6. */
+static gpt2_status load_token_of(size_t size, tokenizer **out, gpt2_error *error)
+{
+  char json[1024], content[300];
+  assert_in_range(size, 1, sizeof content - 1);
+  memset(content, '<', size);
+  content[size] = '\0';
+  snprintf(json, sizeof json, TOKENIZER("{\"id\": 6, \"content\": \"%s\"}"), content);
+  return load_texts((text_file[]){{"tokenizer.json", json, 0}, {.name = NULL}}, out, error);
+}
+
+static void a_token_of_256_bytes_is_found_and_a_longer_one_refused(void **state)
+{
+  (void)state;
+  char text[257] = {0};
+  gpt2_error error = NO_ERROR_YET;
+  tokenizer *t;
+  expect_success(load_token_of(256, &t, &error), &error);
+  EXPECT_IDS(t, memset(text, '<', 256), 0, 6);
+  tokenizer_free(t);
+  expect_failure(load_token_of(257, &t, &error), GPT2_ERR_LIMIT, &error,
+                 "tokenizer.json: the added token \"<<<", "257 bytes, at most 256");
+  assert_null(t);
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
@@ -129,6 +155,7 @@ int main(void)
       cmocka_unit_test(a_token_beside_a_space_takes_it_only_with_the_flag_for_that_side),
       cmocka_unit_test(a_single_word_is_not_taken_out_of_another),
       cmocka_unit_test(the_longest_of_tokens_that_begin_alike_is_taken),
+      cmocka_unit_test(a_token_of_256_bytes_is_found_and_a_longer_one_refused),
       cmocka_unit_test(end_of_text_is_special_even_if_the_file_does_not_list_it),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -7,11 +7,10 @@
 #include <string.h>
 #include <unistd.h>
 
-/* The build tells where the programs are built, where the repository's model is, and where the
- * model is installed: in full, and from the folder of the installed programs, so that the tree may
- * be moved. */
-#if !defined(BUILD_PROGRAMS) || !defined(SOURCE_MODEL) || !defined(INSTALLED_MODEL) ||             \
-    !defined(MODEL_FROM_PROGRAMS)
+/* The build tells where the repository's model is from the folder of the programs that are built,
+ * and where the installed model is: from the folder of the installed programs, so that both trees
+ * may be moved, and in full. */
+#if !defined(MODEL_FROM_BUILD) || !defined(MODEL_FROM_PROGRAMS) || !defined(INSTALLED_MODEL)
 #error "examples/meson.build defines these paths"
 #endif
 
@@ -38,14 +37,15 @@ static void set_path(buffer *path, const char *folder, const char *name)
   buffer_add(path, "", 1);
 }
 
-/* A program that runs from where it was built takes the repository's model, an installed one the
- * installed model; what does not exist is passed over. */
+/* A program that runs from where it was built, which is beside what meson tells about the build,
+ * takes the repository's model, an installed one the installed model; what does not exist is passed
+ * over. */
 static bool find_shipped_model(buffer *path)
 {
   buffer folder = {0};
   find_program_folder(&folder);
-  bool built = strcmp(folder.bytes, BUILD_PROGRAMS) == 0;
-  set_path(path, built ? "" : folder.bytes, built ? SOURCE_MODEL : "/" MODEL_FROM_PROGRAMS);
+  set_path(path, folder.bytes, "/../meson-info");
+  set_path(path, folder.bytes, exists(path) ? "/" MODEL_FROM_BUILD : "/" MODEL_FROM_PROGRAMS);
   if (!exists(path))
     set_path(path, "", INSTALLED_MODEL);
   buffer_free(&folder);

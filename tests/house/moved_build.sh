@@ -1,0 +1,22 @@
+#!/bin/sh
+# moved_build.sh - programs that were built find the repository's model where both were moved to.
+#
+#   moved_build.sh SOURCE_ROOT BUILD_ROOT
+set -u
+. "$1/tests/house/tap.sh"
+
+temporary=$(mktemp -d) || exit 1
+trap 'rm -rf "$temporary"' EXIT
+common=$(python3 -c 'import os, sys; print(os.path.commonpath(list(map(os.path.realpath, sys.argv[1:]))))' "$1" "$2")
+root=$temporary/moved${1#"$common"} build=$temporary/moved${2#"$common"}
+mkdir -p "$root/examples/models" "$build/examples" "$build/src" "$build/meson-info" &&
+  ln -s "$1/examples/models/tales" "$root/examples/models/" &&
+  cp "$2/examples/gpt2-info" "$build/examples/" && cp "$2"/src/libgpt2.so.0 "$build/src/" || exit 1
+unset GPT2_MODEL LD_LIBRARY_PATH
+
+finds_model() {
+  "$build/examples/gpt2-info" > "$temporary/told" && grep '^model: ' "$temporary/told" | grep -F "model: $temporary/moved/"
+}
+
+check 'a program that was built finds the model of the repository where both were moved to' finds_model
+finish
