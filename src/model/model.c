@@ -101,6 +101,8 @@ static gpt2_status fill_model(gpt2_model *model, storage *s, const gpt2_load_opt
     pool_run(p, s->n_tiles, n_threads, storage_tile, s);
     status = storage_finish(s, p, error);
   }
+  if (status == GPT2_OK && options->flags & GPT2_LOAD_PREFAULT)
+    storage_prefault(s, p);
   if (model->tied)
     model->unembed = model->wte;
   if (status == GPT2_OK)

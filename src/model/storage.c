@@ -75,13 +75,15 @@ static size_t row_size(const weight *w)
   return w->change.n_columns * element_size(w->change.from);
 }
 
-/* What tiles are for: the conversion of what has a view (vectors are short: the loading thread
- * reads them), or the pages of what stays there. */
-static bool is_tiled(const weight *w, const gpt2_load_options *options)
+/* Vectors are short: the loading thread reads them. */
+static bool is_converted_in_tiles(const weight *w)
 {
-  if (w->view)
-    return options->flags & GPT2_LOAD_PREFAULT;
-  return w->kind != WEIGHT_VECTOR && tensor_bytes(w->from);
+  return !w->view && w->kind != WEIGHT_VECTOR && tensor_bytes(w->from);
+}
+
+static bool stays_in_view(const weight *w)
+{
+  return w->view != NULL;
 }
 
 static size_t tiles_of(const weight *w)
@@ -89,14 +91,19 @@ static size_t tiles_of(const weight *w)
   return (w->change.n_rows + w->tile_rows - 1) / w->tile_rows;
 }
 
-static void cut_into_tiles(storage *s, weight *w, const gpt2_load_options *options)
+/* Numbers the tiles of some of the weights, behind the first n. */
+static void cut_into_tiles(storage *s, size_t n, size_t tile_size,
+                           bool (*has_tiles)(const weight *))
 {
-  size_t step = conversion_granularity(&w->change);
-  size_t fitting = (w->view ? PAGES_SIZE : TILE_SIZE) / row_size(w) / step;
-  w->tile_rows = fitting > 0 ? fitting * step : step;
-  w->first_tile = s->n_tiles;
-  if (is_tiled(w, options))
-    s->n_tiles += tiles_of(w);
+  s->n_tiles = n;
+  for (size_t i = 0; i < s->n; i++) {
+    weight *w = &s->weights[i];
+    size_t step = conversion_granularity(&w->change), fitting = tile_size / row_size(w) / step;
+    w->tile_rows = fitting > 0 ? fitting * step : step;
+    w->first_tile = s->n_tiles;
+    if (has_tiles(w))
+      s->n_tiles += tiles_of(w);
+  }
 }
 
 static gpt2_status fail_size(const weight *w, gpt2_error *error)
@@ -166,9 +173,7 @@ gpt2_status storage_place(storage *s, const gpt2_load_options *options, gpt2_err
   if (status != GPT2_OK)
     return status;
   s->n_page_tiles = (s->model->memory_size + PAGES_SIZE - 1) / PAGES_SIZE;
-  s->n_tiles = s->n_page_tiles;
-  for (size_t i = 0; i < s->n; i++)
-    cut_into_tiles(s, &s->weights[i], options);
+  cut_into_tiles(s, s->n_page_tiles, TILE_SIZE, is_converted_in_tiles);
   for (size_t i = 0; options->flags & GPT2_LOAD_HUGE_PAGES && i < s->model->tensors.n_files; i++)
     file_prefer_huge_pages(s->model->tensors.files[i]);
   return GPT2_OK;
@@ -195,25 +200,44 @@ static const weight *weight_of(const storage *s, size_t tile)
   return &s->weights[low];
 }
 
+/* The rows of the file that a tile is about. */
+static const uint8_t *rows_of(const weight *w, size_t tile, size_t *first, size_t *n)
+{
+  *first = (tile - w->first_tile) * w->tile_rows;
+  *n = least(w->change.n_rows - *first, w->tile_rows);
+  return tensor_bytes(w->from) + *first * row_size(w);
+}
+
 void storage_tile(void *work, size_t tile, int worker)
 {
   (void)worker;
   const storage *s = work;
+  size_t first, n;
   if (tile < s->n_page_tiles) {
     size_t at = tile * PAGES_SIZE;
     pages_commit((uint8_t *)s->model->memory + at, least(s->model->memory_size - at, PAGES_SIZE));
     return;
   }
   const weight *w = weight_of(s, tile);
-  size_t first = (tile - w->first_tile) * w->tile_rows, n_columns = w->change.n_columns;
-  size_t n = least(w->change.n_rows - first, w->tile_rows);
-  const uint8_t *rows = tensor_bytes(w->from) + first * row_size(w);
-  if (w->view) {
-    pages_prefault(rows, n * row_size(w));
-    return;
-  }
+  const uint8_t *rows = rows_of(w, tile, &first, &n);
   convert_rows(s->kernel, &w->change, rows, first, n);
-  tensor_forget(w->from, first * n_columns, n * n_columns);
+  tensor_forget(w->from, first * w->change.n_columns, n * w->change.n_columns);
+}
+
+static void prefault_tile(void *work, size_t tile, int worker)
+{
+  (void)worker;
+  size_t first, n;
+  const weight *w = weight_of(work, tile);
+  const uint8_t *rows = rows_of(w, tile, &first, &n);
+  pages_prefault(rows, n * row_size(w));
+}
+
+/* At the very end: what was read before may have been forgotten, with pages beside it. */
+void storage_prefault(storage *s, pool *p)
+{
+  cut_into_tiles(s, 0, PAGES_SIZE, stays_in_view);
+  pool_run(p, s->n_tiles, pool_threads(p), prefault_tile, s);
 }
 
 /* ---- What has no view, and vectors ---- */
@@ -242,34 +266,41 @@ static size_t rows_at_a_time(const weight *w)
   return least(w->change.n_rows, (tiles > 0 ? tiles : 1) * w->tile_rows);
 }
 
-static gpt2_status read_and_convert(const storage *s, const weight *w, pool *p, gpt2_error *error)
+static bool is_read_and_converted(const weight *w)
+{
+  return !w->view && w->kind != WEIGHT_VECTOR && !tensor_bytes(w->from) &&
+         w->change.to.type != w->from->type;
+}
+
+static gpt2_status read_and_convert(const storage *s, const weight *w, pool *p, uint8_t *buffer,
+                                    gpt2_error *error)
 {
   size_t step = rows_at_a_time(w), n_columns = w->change.n_columns;
-  uint8_t *buffer = allocate(&s->model->allocator, step * row_size(w));
-  gpt2_status status = buffer ? GPT2_OK : fail_memory(error, step * row_size(w));
+  gpt2_status status = GPT2_OK;
   for (size_t first = 0; status == GPT2_OK && first < w->change.n_rows; first += step) {
     rows_read r = {s, w, buffer, first, least(w->change.n_rows - first, step)};
     status = tensor_read(w->from, first * n_columns, r.n * n_columns, buffer, error);
     if (status == GPT2_OK)
       pool_run(p, (r.n + w->tile_rows - 1) / w->tile_rows, pool_threads(p), convert_read, &r);
   }
-  release(&s->model->allocator, buffer);
   return status;
 }
 
-static gpt2_status read_weight(const storage *s, const weight *w, pool *p, gpt2_error *error)
+/* What tiles have not done. */
+static gpt2_status read_weight(const storage *s, const weight *w, pool *p, uint8_t *buffer,
+                               gpt2_error *error)
 {
   const tensor *t = w->from;
+  if (w->view)
+    return GPT2_OK;
   if (w->kind == WEIGHT_VECTOR) {
     gpt2_status status = tensor_read_f32(t, 0, t->n, w->change.data, error);
     tensor_forget(t, 0, t->n);
     return status;
   }
-  if (tensor_bytes(t))
-    return GPT2_OK; /* tiles have done it */
-  if (w->change.to.type == t->type)
-    return tensor_read(t, 0, t->n, w->change.data, error);
-  return read_and_convert(s, w, p, error);
+  if (is_read_and_converted(w))
+    return read_and_convert(s, w, p, buffer, error);
+  return tensor_bytes(t) ? GPT2_OK : tensor_read(t, 0, t->n, w->change.data, error);
 }
 
 static void set_field(weight *w)
@@ -283,11 +314,18 @@ static void set_field(weight *w)
 
 gpt2_status storage_finish(storage *s, pool *p, gpt2_error *error)
 {
-  gpt2_status status = GPT2_OK;
+  const gpt2_allocator *allocator = &s->model->allocator;
+  size_t most = 0;
+  for (size_t i = 0; i < s->n; i++) {
+    size_t size = rows_at_a_time(&s->weights[i]) * row_size(&s->weights[i]);
+    most = is_read_and_converted(&s->weights[i]) && size > most ? size : most;
+  }
+  uint8_t *buffer = most > 0 ? allocate(allocator, most) : NULL;
+  gpt2_status status = most > 0 && !buffer ? fail_memory(error, most) : GPT2_OK;
   for (size_t i = 0; status == GPT2_OK && i < s->n; i++) {
-    if (!s->weights[i].view)
-      status = read_weight(s, &s->weights[i], p, error);
+    status = read_weight(s, &s->weights[i], p, buffer, error);
     set_field(&s->weights[i]);
   }
+  release(allocator, buffer);
   return status;
 }

@@ -49,4 +49,7 @@ void storage_tile(void *work, size_t tile, int worker);
  * fields. */
 gpt2_status storage_finish(storage *s, pool *p, gpt2_error *error);
 
+/* And has what stays in the file in memory (ours is). */
+void storage_prefault(storage *s, pool *p);
+
 #endif
