@@ -155,10 +155,11 @@ GPT2_API gpt2_status gpt2_build_info(gpt2_build *build, gpt2_error *error);
 
 typedef struct gpt2_model gpt2_model;
 
-/* Memory hooks. Both or neither must be set; they are called from any thread that uses the model.
- * They serve every allocation of the library itself; the JSON parser (during load only) and
- * OpenBLAS allocate by malloc. Large tables (weights that need widening, the KV cache) come through
- * them too; mapped files do not. */
+/* Memory hooks. Both or neither must be set; they are called from any thread that uses the model
+ * (by a load, whatever its threads, only from the one that called it). They serve every allocation
+ * of the library itself; the JSON parser (during load only) and OpenBLAS allocate by malloc. Large
+ * tables (weights that are converted, in one piece; the KV cache) come through them too; mapped
+ * files do not. */
 typedef struct gpt2_allocator {
   uint32_t struct_size;
   uint32_t reserved;
@@ -212,11 +213,14 @@ typedef struct gpt2_load_options {
   const gpt2_allocator *allocator; /* NULL: malloc. Copied; `user` outlives the last handle */
   gpt2_log_callback log;           /* NULL: silent */
   void *log_user;
-  int32_t weights;   /* GPT2_TYPE_...: what the matrices are kept in. Norms and biases are f32; with
-                        q4_0 the unembedding is kept in q8_0, as its errors go straight to the
-                        logits (gpt2_info says which types are in use) */
+  int32_t weights;   /* GPT2_TYPE_...: what the matrices are kept in. Norms and biases are f32, and
+                        so is what is stored as F64; tables whose rows are only looked up (of
+                        positions, and of tokens unless it is the unembedding) stay as they are
+                        stored. With q4_0 the unembedding is kept in q8_0, as its errors go straight
+                        to the logits (gpt2_info says which types are in use) */
   int32_t compute;   /* GPT2_COMPUTE_... */
-  int32_t n_threads; /* that convert weights during the load; 0: one a physical core */
+  int32_t n_threads; /* that convert weights and read the tokenizer's files, the caller's included;
+                        they end with the load. 0: one a physical core; 1: none is started */
   int32_t reserved;
 } gpt2_load_options;
 
@@ -224,12 +228,13 @@ typedef struct gpt2_load_options {
  * and tokenizer.json or vocab.json + merges.txt), or a .safetensors file inside one (then its
  * config and tokenizer come from the file's folder).
  *
- * Files are mapped, not read: loading is quick, the weights stay shared with the page cache where
- * their type and alignment serve, and pages are read when first used. A folder without a usable
- * tokenizer loads all the same: gpt2_info and the log say why, and what needs text answers
- * GPT2_ERR_NO_TOKENIZER. Errors: ARGUMENT, IO, NOT_FOUND, FORMAT, UNSUPPORTED, LIMIT, MEMORY; the
- * message names file and key or tensor. Any thread. The model has one reference, to be dropped by
- * gpt2_model_free. Since: 0.1 */
+ * Files are mapped, not read: loading is quick, weights that are kept as they are stored (F32, F16
+ * and BF16, aligned to their type) stay shared with the page cache, and their pages are read when
+ * first used. Others are converted into memory of our own, and their pages of the file given back
+ * on the way. A folder without a usable tokenizer loads all the same: gpt2_info and the log say
+ * why, and what needs text answers GPT2_ERR_NO_TOKENIZER. Errors: ARGUMENT, IO, NOT_FOUND, FORMAT,
+ * UNSUPPORTED, LIMIT, MEMORY, SYSTEM; the message names file and key or tensor. Any thread. The
+ * model has one reference, to be dropped by gpt2_model_free. Since: 0.1 */
 GPT2_API gpt2_status gpt2_load(const char *path, const gpt2_load_options *options,
                                gpt2_model **model, gpt2_error *error);
 
@@ -243,7 +248,7 @@ typedef struct gpt2_blob {
 
 /* The same from files that are in memory already: an archive, a resource, a test. The bytes (not
  * the array, nor the names) are borrowed: they must stay, unchanged, until the model's last
- * reference is gone. F32 tensors that are aligned to 4 bytes are used where they are. Since: 0.1 */
+ * reference is gone. Weights are used where they are as in a mapped file. Since: 0.1 */
 GPT2_API gpt2_status gpt2_load_memory(const gpt2_blob *blobs, size_t n_blobs,
                                       const gpt2_load_options *options, gpt2_model **model,
                                       gpt2_error *error);
@@ -318,7 +323,7 @@ typedef struct gpt2_info {
   uint64_t kv_token_size;  /* bytes of KV cache for one token, in f32; f16 takes half */
   char format[32];         /* "safetensors" */
   char stored_type[32];    /* element types in the file, most bytes first: "F16", "F32+F16" */
-  char weights_type[32];   /* as they are kept: "f32" */
+  char weights_type[32];   /* as the blocks' matrices are kept, likewise: "f32", "q8_0" */
   char unembedding_type[32];
   char tokenizer[32];          /* "tokenizer.json", "vocab.json + merges.txt", or "none" */
   char tokenizer_message[256]; /* why there is none */

@@ -212,7 +212,10 @@ static void give_memory(void *memory, void *user)
   free(memory);
 }
 
-static const gpt2_load_options load_options = {.struct_size = sizeof load_options};
+static const gpt2_load_options load_options = {.struct_size = sizeof load_options,
+                                               .weights = GPT2_TYPE_Q8_0,
+                                               .compute = GPT2_COMPUTE_EXACT,
+                                               .n_threads = 2};
 static const gpt2_context_options context_options = {.struct_size = sizeof context_options};
 static const gpt2_allocator allocator = {
     .struct_size = sizeof allocator, .allocate = take_memory, .release = give_memory};
@@ -225,7 +228,9 @@ static const input inputs[] = {
      &load_options,
      sizeof load_options,
      {FIELD(gpt2_load_options, flags), FIELD(gpt2_load_options, allocator),
-      FIELD(gpt2_load_options, log), FIELD(gpt2_load_options, log_user)},
+      FIELD(gpt2_load_options, log), FIELD(gpt2_load_options, log_user),
+      FIELD(gpt2_load_options, weights), FIELD(gpt2_load_options, compute),
+      FIELD(gpt2_load_options, n_threads)},
      use_load_options},
     {"options",
      &context_options,
