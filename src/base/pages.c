@@ -2,7 +2,8 @@
 #define _GNU_SOURCE
 #include "base/pages.h"
 
-#include <errno.h>
+#include <stdbool.h>
+#include <stdint.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -30,15 +31,16 @@ static void touch(const uint8_t *memory, size_t size)
     (void)*at;
 }
 
-/* A kernel that knows the advice and cannot follow it (a page that cannot be read, too little
- * memory) has its reason, which touching would turn into a signal. */
+/* Where a kernel knows the advice and cannot follow it (a page that cannot be read, too little
+ * memory), touching would only make a signal of that. */
 void pages_prefault(const void *memory, size_t size)
 {
 #if defined(MADV_POPULATE_READ)
   uint8_t *first = page_of(memory);
-  if (size == 0 ||
-      madvise(first, (size_t)((const uint8_t *)memory + size - first), MADV_POPULATE_READ) == 0 ||
-      errno != EINVAL)
+  bool known = madvise(first, 0, MADV_POPULATE_READ) == 0; /* no pages at all: is it valid? */
+  if (known && size > 0)
+    madvise(first, (size_t)((const uint8_t *)memory + size - first), MADV_POPULATE_READ);
+  if (known)
     return;
 #endif
   touch(memory, size);

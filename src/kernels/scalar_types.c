@@ -103,29 +103,51 @@ static void quantize_row(const float *x, size_t n, int8_t *q, float *scale, int3
 /* ---- Blocks of weights ----
  * Inner loops run over the 16 columns of a group: one vector, or two. */
 
-/* The first weight of greatest magnitude of each column, or 0; a NaN where the column has one. The
- * order of floats as integers is that of their magnitudes, with NaN as the greatest: so the
- * greatest of either sign are found apart, by what compilers know as a maximum. */
-static void find_greatest(const float *w, float *greatest)
+/* Floats without their sign, as integers, have the order of their magnitudes, with NaN as the
+ * greatest: so what compilers know as a maximum finds the greatest, and NaN where there is one. */
+enum { SIGN = INT32_MIN };
+
+/* The greatest magnitude of each column. */
+static void find_magnitude(const float *w, float *greatest)
 {
-  const uint32_t sign = 0x80000000;
-  int32_t above[PACKED_COLUMNS] = {0}, below[PACKED_COLUMNS] = {0};
+  int32_t most[PACKED_COLUMNS] = {0};
   for (int i = 0; i < BLOCK_ELEMENTS; i++)
     for (int c = 0; c < PACKED_COLUMNS; c++) {
-      uint32_t bits = bits_of_float(w[i * PACKED_COLUMNS + c]);
-      int32_t positive = (int32_t)bits, negative = (int32_t)(bits ^ sign);
+      int32_t magnitude = (int32_t)bits_of_float(w[i * PACKED_COLUMNS + c]) & ~SIGN;
+      most[c] = magnitude > most[c] ? magnitude : most[c];
+    }
+  memcpy(greatest, most, sizeof most);
+}
+
+/* The first weight of that magnitude, in columns that have it with either sign. */
+static void choose_first(const float *w, const int32_t *above, const int32_t *below,
+                         float *greatest)
+{
+  for (int c = 0; c < PACKED_COLUMNS; c++)
+    for (int i = BLOCK_ELEMENTS - 1; i >= 0 && above[c] > 0 && above[c] == below[c]; i--) {
+      float value = w[i * PACKED_COLUMNS + c];
+      greatest[c] = ((int32_t)bits_of_float(value) & ~SIGN) == above[c] ? value : greatest[c];
+    }
+}
+
+/* The first weight of greatest magnitude of each column, with its sign; or 0. */
+static void find_greatest(const float *w, float *greatest)
+{
+  int32_t above[PACKED_COLUMNS] = {0}, below[PACKED_COLUMNS] = {0}, ties = 0;
+  for (int i = 0; i < BLOCK_ELEMENTS; i++)
+    for (int c = 0; c < PACKED_COLUMNS; c++) {
+      int32_t positive = (int32_t)bits_of_float(w[i * PACKED_COLUMNS + c]);
+      int32_t negative = positive ^ SIGN;
       above[c] = positive > above[c] ? positive : above[c];
       below[c] = negative > below[c] ? negative : below[c];
     }
   for (int c = 0; c < PACKED_COLUMNS; c++) {
-    uint32_t bits = above[c] >= below[c] ? (uint32_t)above[c] : (uint32_t)below[c] | sign;
-    greatest[c] = float_from_bits(bits);
-    for (int i = 0; above[c] == below[c] && i < BLOCK_ELEMENTS; i++)
-      if (bits > 0 && (bits_of_float(w[i * PACKED_COLUMNS + c]) & ~sign) == bits) {
-        greatest[c] = w[i * PACKED_COLUMNS + c];
-        break;
-      }
+    int32_t bits = above[c] >= below[c] ? above[c] : below[c] | SIGN;
+    greatest[c] = float_from_bits((uint32_t)bits);
+    ties |= above[c] == below[c];
   }
+  if (ties)
+    choose_first(w, above, below, greatest);
 }
 
 /* As ggml's reference does it: the greatest magnitude becomes 127, and halves are rounded away from
@@ -135,9 +157,8 @@ static inline uint32_t to_q8_0(float w, float inverse)
 {
   const float half = 0x1.fffffep-2f;
   float q = w * inverse;
-  q = q + (q < 0.0f ? -half : half);
-  q = q > -127.5f ? q : -127.0f;
-  q = q < 127.5f ? q : 127.0f;
+  q = q + (q < 0.0f ? -half : half); /* below 128 */
+  q = q > -128.0f ? q : -127.0f;
   return (uint32_t)((int32_t)q + 128);
 }
 
@@ -146,9 +167,9 @@ static void pack_q8_0(const float *w, void *group, size_t n_blocks, size_t block
   float greatest[PACKED_COLUMNS], inverse[PACKED_COLUMNS];
   uint8_t *quads = (uint8_t *)group + block * packed_block_size(ELEMENT_Q8_0);
   uint16_t *scales = packed_scales(group, ELEMENT_Q8_0, n_blocks) + block * PACKED_COLUMNS;
-  find_greatest(w, greatest);
+  find_magnitude(w, greatest);
   for (int c = 0; c < PACKED_COLUMNS; c++) {
-    float step = float_from_bits(bits_of_float(greatest[c]) & 0x7fffffff) / 127.0f;
+    float step = greatest[c] / 127.0f;
     scales[c] = f16_from_f32(step);
     inverse[c] = step >= 0x1p-126f ? 1.0f / step : 0.0f;
   }
