@@ -37,6 +37,15 @@ static void set_path(buffer *path, const char *folder, const char *name)
   buffer_add(path, "", 1);
 }
 
+/* The same path without "..": people read it. */
+static void tidy(buffer *path)
+{
+  char *real = realpath(path->bytes, NULL);
+  if (real)
+    set_path(path, "", real);
+  free(real);
+}
+
 /* A program that runs from where it was built, which is beside what meson tells about the build,
  * takes the repository's model, an installed one the installed model; what does not exist is passed
  * over. */
@@ -49,6 +58,7 @@ static bool find_shipped_model(buffer *path)
   if (!exists(path))
     set_path(path, "", INSTALLED_MODEL);
   buffer_free(&folder);
+  tidy(path);
   return exists(path);
 }
 
