@@ -1,5 +1,5 @@
 /* model.c - the model that the common options name, and a context on it. */
-#define _POSIX_C_SOURCE 200809L
+#define _XOPEN_SOURCE 700 /* realpath */
 #include "support/model.h"
 
 #include <limits.h>
