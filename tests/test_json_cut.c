@@ -370,7 +370,7 @@ static void every_cut_off_text_is_refused_as_the_whole_is(void **state)
 {
   (void)state;
   text t = nested_text(false);
-  for (size_t size = 0; size < t.size; size += size < 200 || size + 200 > t.size ? 1 : 3989)
+  for (size_t size = 0; size < t.size; size += size < 120 || size + 120 > t.size ? 1 : 9973)
     assert_false(check_text(t.bytes, size, nested_cuts, 2, 2));
   free(t.bytes);
 }
@@ -382,7 +382,7 @@ static void any_changed_byte_is_judged_as_in_the_whole(void **state)
   static const char bytes[] = "{}[],:\"\\ 1a\n\x80";
   random_numbers random = random_from_seed(__func__);
   text flat = flat_text(), nested = nested_text(false);
-  for (int i = 0; i < 150; i++) {
+  for (int i = 0; i < 80; i++) {
     text *t = i % 2 ? &flat : &nested;
     size_t place = (size_t)random_below(&random, (int)t->size);
     char before = t->bytes[place];

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/pages.h"
+
 static void *malloc_allocate(size_t size, size_t alignment, void *user)
 {
   (void)user;
@@ -45,9 +47,15 @@ void *allocate(const gpt2_allocator *allocator, size_t size)
   return allocate_aligned(allocator, size, MEMORY_ALIGNMENT);
 }
 
+/* What is that large is likely to be new to the process, and all of it is touched now: asked for at
+ * once its pages cost a third of what they do one by one (132 MB in 32 ms instead of 100). */
+enum { MANY_PAGES = 128 << 10 };
+
 void *allocate_zeroed(const gpt2_allocator *allocator, size_t size)
 {
   void *memory = allocate(allocator, size);
+  if (memory && size >= MANY_PAGES)
+    pages_commit(memory, size);
   return memory ? memset(memory, 0, size) : NULL;
 }
 

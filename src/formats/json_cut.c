@@ -15,20 +15,27 @@ static const uint8_t *after_space(const uint8_t *at, const uint8_t *end)
 
 static bool opens(uint8_t byte)
 {
-  return byte == '{' || byte == '[';
+  return (byte | 0x20) == '{'; /* or [ */
 }
 
 static bool closes(uint8_t byte)
 {
-  return byte == '}' || byte == ']';
+  return (byte | 0x20) == '}'; /* or ] */
 }
 
 /* The comma or the bracket behind a value. */
 static const uint8_t *after_value(const uint8_t *at, const uint8_t *end)
 {
-  for (int depth = 0; at < end && (depth > 0 || (*at != ',' && !closes(*at)));) {
-    depth += opens(*at) - closes(*at);
-    at = *at == '"' ? json_after_string(at, end) : at + 1;
+  for (int depth = 0; at < end;) {
+    uint8_t byte = *at;
+    if (byte == '"') {
+      at = json_after_string(at, end);
+      continue;
+    }
+    if (depth == 0 && (byte == ',' || closes(byte)))
+      break;
+    depth += opens(byte) - closes(byte);
+    at++;
   }
   return at;
 }
@@ -190,13 +197,14 @@ static gpt2_status copy_parts(cutting *c, gpt2_error *error)
 
 /* ---- Parsing ---- */
 
-/* FNV-1a: Fowler, Noll and Vo. */
+/* FNV-1a: Fowler, Noll and Vo. Its last step reaches few of the bits, so a multiplication spreads
+ * them over the upper ones. */
 static uint64_t hash_key(const char *key)
 {
   uint64_t hash = 0xcbf29ce484222325u;
   for (; *key; key++)
     hash = (hash ^ (uint8_t)*key) * 0x100000001b3u;
-  return hash | 1; /* 0 is an empty slot */
+  return hash * 0x9e3779b97f4a7c15u | 1; /* 0 is an empty slot */
 }
 
 /* The keys are hashed while they are in the cache. */
@@ -234,7 +242,7 @@ static gpt2_status check_keys(const cutting *c, const container *k, bool *differ
   for (size_t i = k->first; i < k->first + k->n; i++)
     for (size_t key = 0; key < c->parts[i].n_hashes && *differ; key++) {
       uint64_t hash = c->parts[i].hashes[key];
-      size_t at = (size_t)(hash >> 20) & (n_slots - 1);
+      size_t at = (size_t)(hash >> 32) & (n_slots - 1); /* keys are fewer than 2^31 */
       while (slots[at] != 0 && slots[at] != hash)
         at = (at + 1) & (n_slots - 1);
       *differ = slots[at] == 0;

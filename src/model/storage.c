@@ -6,9 +6,10 @@
 #include "base/pages.h"
 #include "kernels/packed.h"
 
-/* Bytes of the file that a tile converts, about: long enough to be worth a claim, and few enough
- * that the pages of all tiles at work are nothing beside the weights. */
-enum { TILE_SIZE = 256 << 10 };
+/* Bytes of the file that a tile converts, about: enough that giving their pages back, which every
+ * processor that runs one of our threads must be told of, costs little beside (of 256 KiB: 15%);
+ * and few enough that the pages of all tiles at work are little beside the weights. */
+enum { TILE_SIZE = 1 << 20 };
 
 /* Bytes that are read at a time where there is no view: enough for some tiles a thread. */
 enum { READ_SIZE = 4 << 20 };
