@@ -119,9 +119,37 @@ static void finish(const tile_state *s)
   }
 }
 
+/* ---- The tiles of a layer ---- */
+
+/* Puts the keys and values of a tile's rows into its sequence's cache, block by block. */
+static void remember(const pass *p, const query_tile *tile, size_t layer, size_t head)
+{
+  size_t n_embd = (size_t)p->model->config.n_embd;
+  for (size_t row = 0, n; row < tile->n_rows; row += n) {
+    size_t position = tile->position + row, first = position % KV_BLOCK_TOKENS;
+    const kv_block *b = tile->sequence->blocks[position / KV_BLOCK_TOKENS];
+    const float *keys =
+        p->ws->qkv + (tile->row + row) * 3 * n_embd + n_embd + head * p->cache->d_head;
+    n = KV_BLOCK_TOKENS - first < tile->n_rows - row ? KV_BLOCK_TOKENS - first : tile->n_rows - row;
+    kv_block_put(p->cache, b, layer, head, first, n, keys, keys + n_embd, 3 * n_embd);
+  }
+}
+
+static void attend(const pass *p, const query_tile *tile, size_t layer, size_t head, int worker)
+{
+  tile_state s = {.of = p, .tile = tile, .layer = layer, .head = head};
+  size_t end = tile->position + tile->n_rows, at = 0;
+  begin(&s, worker);
+  for (; at + KEY_TILE <= tile->position; at += KEY_TILE)
+    take_step(&s, at, at + KEY_TILE, KEY_TILE);
+  take_step(&s, at, end, tile->position + 1 - at);
+  finish(&s);
+}
+
 typedef struct layer_work {
   const pass *of;
   size_t layer;
+  bool remembers, attends;
 } layer_work;
 
 /* Tiles of one head follow each other: they read the same keys and values. The last tile comes first:
@@ -131,14 +159,30 @@ static void run_tile(void *data, size_t index, int worker)
   const layer_work *work = data;
   const pass *p = work->of;
   const query_tile *tile = &p->ws->tiles[p->n_tiles - 1 - index % p->n_tiles];
-  tile_state s = {.of = p, .tile = tile, .layer = work->layer, .head = index / p->n_tiles};
-  size_t end = tile->position + tile->n_rows, at = 0;
-  begin(&s, worker);
-  for (; at + KEY_TILE <= tile->position; at += KEY_TILE)
-    take_step(&s, at, at + KEY_TILE, KEY_TILE);
-  take_step(&s, at, end, tile->position + 1 - at);
-  finish(&s);
+  size_t head = index / p->n_tiles;
+  if (work->remembers)
+    remember(p, tile, work->layer, head);
+  if (work->attends)
+    attend(p, tile, work->layer, head, worker);
 }
+
+static void run_tiles(layer_work *work)
+{
+  const pass *p = work->of;
+  pool_run(p->pool, p->n_tiles * p->cache->n_head, pool_threads(p->pool), run_tile, work);
+}
+
+void attention_remember(const pass *p, size_t layer)
+{
+  run_tiles(&(layer_work){.of = p, .layer = layer, .remembers = true});
+}
+
+void attention_run(const pass *p, size_t layer, bool own)
+{
+  run_tiles(&(layer_work){.of = p, .layer = layer, .remembers = own, .attends = true});
+}
+
+/* ---- Planning ---- */
 
 /* A row goes to the tile of the row before it, or begins one. */
 static void add_row(pass *p, size_t row, const kv_sequence *sequence, size_t position)
@@ -163,10 +207,4 @@ void attention_prepare(pass *p, const size_t *rows, size_t n)
       s++;
     add_row(p, i, s->sequence, s->position + (row - s->row));
   }
-}
-
-void attention_run(const pass *p, size_t layer)
-{
-  layer_work work = {.of = p, .layer = layer};
-  pool_run(p->pool, p->n_tiles * p->cache->n_head, pool_threads(p->pool), run_tile, &work);
 }

@@ -11,8 +11,13 @@ size_t attention_scratch_floats(const gpt2_model *model);
  * pass's segments they belong, `rows` tells (n, ascending); NULL: they are the pass's first n. */
 void attention_prepare(pass *p, const size_t *rows, size_t n);
 
+/* Puts the keys and values of the tiles' rows, which stand in qkv behind the queries, into the
+ * cache. */
+void attention_remember(const pass *p, size_t layer);
+
 /* attended (of those rows, n_embd) = softmax(causal(q . k / sqrt(d_head))) . v, head by head, from
- * qkv and the cache, which must hold the rows' own keys and values by now. */
-void attention_run(const pass *p, size_t layer);
+ * qkv and the cache. That must hold the rows' own keys and values by now; or, with `own`, each tile
+ * puts its own there first, if no sequence has more than one. */
+void attention_run(const pass *p, size_t layer, bool own);
 
 #endif

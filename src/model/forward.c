@@ -122,36 +122,6 @@ static void normalize(const pass *p, const norm *weights)
   for_each_row(&(row_step){.of = p, .row = norm_row, .norm = weights});
 }
 
-typedef struct cache_step {
-  const pass *of;
-  size_t layer;
-} cache_step;
-
-/* Puts the keys and values of a query tile's rows into its sequence's cache, run by run. */
-static void remember_tile(void *data, size_t index, int worker)
-{
-  (void)worker;
-  const cache_step *step = data;
-  const pass *p = step->of;
-  const query_tile *tile = &p->ws->tiles[index];
-  size_t n_embd = (size_t)p->model->config.n_embd, d_head = p->cache->d_head;
-  for (size_t row = 0, n; row < tile->n_rows; row += n) {
-    size_t position = tile->position + row, first = position % KV_BLOCK_TOKENS;
-    const kv_block *b = tile->sequence->blocks[position / KV_BLOCK_TOKENS];
-    const float *keys = p->ws->qkv + (tile->row + row) * 3 * n_embd + n_embd;
-    n = KV_BLOCK_TOKENS - first < tile->n_rows - row ? KV_BLOCK_TOKENS - first : tile->n_rows - row;
-    for (size_t head = 0; head < p->cache->n_head; head++, keys += d_head)
-      kv_block_put(p->cache, b, step->layer, head, first, n, keys, keys + n_embd, 3 * n_embd);
-  }
-}
-
-/* A few rows are not worth waking another thread. */
-static void remember(const pass *p, size_t layer)
-{
-  int n_workers = p->n_rows > ROWS_PER_TILE ? pool_threads(p->pool) : 1;
-  pool_run(p->pool, p->n_tiles, n_workers, remember_tile, &(cache_step){.of = p, .layer = layer});
-}
-
 /* y (n_rows, n_out) = x . weight + bias, or added to what y holds. */
 static void apply(const pass *p, const linear *l, const float *x, float *y, bool accumulate,
                   void (*activation)(float *, size_t))
@@ -174,8 +144,6 @@ static void keep_wanted_rows(pass *p)
 {
   size_t n_embd = (size_t)p->model->config.n_embd;
   float *residual = p->ws->residual, *q = p->ws->qkv;
-  if (p->n_wanted == p->n_rows)
-    return;
   for (size_t i = 0; i < p->n_wanted; i++) {
     size_t row = p->wanted[i];
     memmove(residual + i * n_embd, residual + row * n_embd, n_embd * sizeof *residual);
@@ -185,15 +153,19 @@ static void keep_wanted_rows(pass *p)
   p->n_rows = p->n_wanted;
 }
 
+/* Where no tile needs what another one puts into the cache, each puts its own. */
 static void attention(pass *p, const block *b, size_t layer)
 {
   workspace *ws = p->ws;
+  bool narrows = layer + 1 == p->cache->n_layer && p->n_wanted < p->n_rows;
+  bool apart = !narrows && p->n_tiles == p->n_segments;
   normalize(p, &b->ln_1);
   apply(p, &b->attn_qkv, ws->normed, ws->qkv, false, NULL);
-  remember(p, layer);
-  if (layer + 1 == p->cache->n_layer)
+  if (!apart)
+    attention_remember(p, layer);
+  if (narrows)
     keep_wanted_rows(p);
-  attention_run(p, layer);
+  attention_run(p, layer, apart);
   apply(p, &b->attn_proj, ws->attended, ws->residual, true, NULL);
 }
 
