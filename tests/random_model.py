@@ -3,10 +3,13 @@
 reading.
 
     random_model.py FOLDER [--size 124M] [--type f32] [--seed 0] [--vocabulary FOLDER]
+                    [--outliers N]
                     [--n-layer N] [--n-embd N] [--n-head N] [--n-inner N] [--n-ctx N] [--n-vocab N]
 
 --size        124M (gpt2), 355M (gpt2-medium), 774M (gpt2-large), 1558M (gpt2-xl) or distilgpt2
 --type        f32, f16 or bf16
+--outliers    so many channels, evenly spread, have activations 20 to 50 times the rest in front of
+              every product of a block, as trained GPT-2s have: what int8 finds hard
 --vocabulary  a folder whose tokenizer files are copied, so that the model can read and write text
 
 The same arguments make the same bytes. The data begins at a multiple of 64 bytes, so that weights
@@ -17,6 +20,7 @@ import argparse
 import json
 import random
 import shutil
+import struct
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -94,6 +98,7 @@ def main():
         config,
         ELEMENT_TYPES[arguments.type],
         arguments.seed,
+        arguments.outliers,
     )
     if arguments.vocabulary:
         copy_tokenizer(arguments.vocabulary, arguments.folder)
@@ -107,6 +112,7 @@ def parse_arguments():
     parser.add_argument("--size", choices=[*SIZES, *NAMES], default="124M", metavar="SIZE")
     parser.add_argument("--type", choices=ELEMENT_TYPES, default="f32")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--outliers", type=int, default=0, metavar="N")
     parser.add_argument("--vocabulary", type=Path, metavar="FOLDER")
     for name in ("n-layer", "n-embd", "n-head", "n-inner"):
         parser.add_argument(f"--{name}", type=int, metavar="N")
@@ -116,6 +122,8 @@ def parse_arguments():
     sizes = make_config(arguments)
     if min(sizes[key] for key in ("n_layer", "n_embd", "n_head", "n_positions", "vocab_size")) < 1:
         parser.error("sizes are positive")
+    if not 0 <= arguments.outliers <= sizes["n_embd"]:
+        parser.error(f"--outliers is from 0 to n_embd, {sizes['n_embd']}")
     if sizes["n_embd"] % sizes["n_head"]:
         parser.error(f"--n-head {sizes['n_head']} does not divide --n-embd {sizes['n_embd']}")
     return arguments
@@ -172,7 +180,17 @@ def elements(shape):
     return shape[0] * (shape[1] if len(shape) == 2 else 1)
 
 
-def write_weights(path, config, element_type, seed):
+def amplify(data, element_type, outliers):
+    """Makes `outliers` of the weights of a layer norm 20 to 50."""
+    size = element_type.size
+    for i in range(outliers):
+        value = 20.0 + 30.0 * i / max(outliers - 1, 1)
+        number = struct.pack("<e" if element_type.name == "F16" else "<f", value)
+        at = (len(data) // size) * i // outliers * size
+        data[at : at + size] = number[-size:]  # BF16 is the upper half of an F32
+
+
+def write_weights(path, config, element_type, seed, outliers):
     header, position = {"__metadata__": {"format": "pt"}}, 0
     for name, shape in tensors(config):
         end = position + elements(shape) * element_type.size
@@ -187,9 +205,10 @@ def write_weights(path, config, element_type, seed):
             is_norm = name.endswith((".ln_1.weight", ".ln_2.weight", "ln_f.weight"))
             tables = element_type.norm if is_norm else element_type.weight
             for begin in range(0, elements(shape), CHUNK):
-                file.write(
-                    element_type.numbers(source, min(CHUNK, elements(shape) - begin), tables)
-                )
+                data = element_type.numbers(source, min(CHUNK, elements(shape) - begin), tables)
+                if is_norm and "ln_f" not in name:
+                    amplify(data, element_type, outliers)
+                file.write(data)
 
 
 def copy_tokenizer(vocabulary, folder):
