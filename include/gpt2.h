@@ -392,8 +392,9 @@ GPT2_API gpt2_token gpt2_eos_token(const gpt2_model *model, size_t index);
 typedef struct gpt2_decoder gpt2_decoder;
 
 enum {
-  /* Write U+FFFD for each byte that cannot be part of a character. Without it such bytes come out
-   * as they are as soon as that is certain. */
+  /* Write U+FFFD for what is no character: one for each beginning of a character that does not go
+   * on, and one for each other byte, as Unicode recommends. Without it such bytes come out as they
+   * are as soon as that is certain. */
   GPT2_DECODE_REPLACE = 1 << 0
 };
 

@@ -1,7 +1,8 @@
 /* stream.h - a stream of token bytes, handed out in whole characters.
  *
- * Bytes of a character that is not complete wait for more; bytes that can be part of none come out
- * as they are, or as U+FFFD each. The buffer is made once, for the longest token, so pushing never
+ * Bytes of a character that is not complete wait for more; what can become none comes out as it is,
+ * or as U+FFFD: one for each beginning of a character that does not go on, and for each other byte,
+ * as Unicode recommends. The buffer is made once, for the longest token, so pushing never
  * allocates. */
 #ifndef TOKENIZER_STREAM_H
 #define TOKENIZER_STREAM_H
