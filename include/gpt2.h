@@ -60,8 +60,8 @@
  *   (generations), is used by one thread at a time; a second one is answered GPT2_ERR_BUSY, but
  *   functions without a status (gpt2_logits, gpt2_kv_length and their like) do not check.
  *   gpt2_cancel may be called from anywhere. Samplers and decoders are used by one thread at a
- *   time, unchecked. Handles may be freed in any order: a context keeps its model, a generation its
- *   context.
+ *   time, unchecked. Handles may be freed in any order: contexts and decoders keep their model, a
+ *   generation its context.
  * - Functions without a status answer NULL, -1 or 0 when they are given NULL.
  * - A bit of `flags`, or a reserved field, that is set and not known is GPT2_ERR_UNSUPPORTED.
  * - Results do not depend on the number of threads, to the bit. */
@@ -225,16 +225,17 @@ typedef struct gpt2_load_options {
 } gpt2_load_options;
 
 /* Opens the model at `path`: a Hugging Face folder (config.json, model.safetensors or its shards,
- * and tokenizer.json or vocab.json + merges.txt), or a .safetensors file inside one (then its
- * config and tokenizer come from the file's folder).
+ * and tokenizer.json or vocab.json + merges.txt), or a .safetensors file inside one, or the
+ * .safetensors.index.json of its shards (then config and tokenizer come from the file's folder).
  *
  * Files are mapped, not read: loading is quick, weights that are kept as they are stored (F32, F16
  * and BF16, aligned to their type) stay shared with the page cache, and their pages are read when
  * first used. Others are converted into memory of our own, and their pages of the file given back
  * on the way. A folder without a usable tokenizer loads all the same: gpt2_info and the log say
  * why, and what needs text answers GPT2_ERR_NO_TOKENIZER. Errors: ARGUMENT, IO, NOT_FOUND, FORMAT,
- * UNSUPPORTED, LIMIT, MEMORY, SYSTEM; the message names file and key or tensor. Any thread. The
- * model has one reference, to be dropped by gpt2_model_free. Since: 0.1 */
+ * UNSUPPORTED, LIMIT, MEMORY, SYSTEM; the message names file and key or tensor. The limits: JSON
+ * files of 64 MB, safetensors headers of 16 MB, added tokens of 256 bytes. Any thread. The model
+ * has one reference, to be dropped by gpt2_model_free. Since: 0.1 */
 GPT2_API gpt2_status gpt2_load(const char *path, const gpt2_load_options *options,
                                gpt2_model **model, gpt2_error *error);
 
@@ -398,8 +399,10 @@ enum {
   GPT2_DECODE_REPLACE = 1 << 0
 };
 
+/* Makes a decoder on `model`, which it keeps alive. `flags` are GPT2_DECODE_... Errors: ARGUMENT,
+ * NO_TOKENIZER, UNSUPPORTED (an unknown flag), LIMIT, MEMORY. Any thread. Since: 0.1 */
 GPT2_API gpt2_status gpt2_decoder_new(gpt2_model *model, uint32_t flags, gpt2_decoder **decoder,
-                                      gpt2_error *error); /* Since: 0.1 */
+                                      gpt2_error *error);
 
 /* Adds a token; `text` (size bytes, possibly none) is what became complete: a view until the next
  * call on the decoder. Allocates nothing. A bad token is GPT2_ERR_ARGUMENT and changes nothing.
@@ -579,8 +582,8 @@ GPT2_API gpt2_status gpt2_sampler_draw(gpt2_sampler *sampler, const float *logit
 GPT2_API gpt2_status gpt2_sampler_accept(gpt2_sampler *sampler, gpt2_token token,
                                          gpt2_error *error);
 
-/* Back to the state after gpt2_sampler_new; a copy of the present state; the seed in use (0 for
- * NULL). Since: 0.1 */
+/* Back to the state after gpt2_sampler_new; a copy of the present state, with the same allocator
+ * (errors: ARGUMENT, MEMORY); the seed in use (0 for NULL). Since: 0.1 */
 GPT2_API void gpt2_sampler_reset(gpt2_sampler *sampler);
 GPT2_API gpt2_status gpt2_sampler_clone(const gpt2_sampler *sampler, gpt2_sampler **clone,
                                         gpt2_error *error);

@@ -87,7 +87,7 @@ static void a_path_that_leads_nowhere_is_named(void **state)
   char *folder = make_folder(NULL);
   expect_path_fails(folder, "/none", GPT2_ERR_NOT_FOUND, "/none/config.json", "no such file");
   expect_path_fails(folder, "/none/", GPT2_ERR_NOT_FOUND, "/none/config.json", "no such file");
-  expect_path_fails(folder, "/config.json", GPT2_ERR_IO, "/config.json/config.json",
+  expect_path_fails(folder, "/config.json/", GPT2_ERR_IO, "/config.json/config.json",
                     "not a folder");
   expect_path_fails(folder, "", GPT2_ERR_NOT_FOUND, "/model.safetensors", "no such file");
   expect_path_fails(folder, "/a.safetensors", GPT2_ERR_NOT_FOUND, "/a.safetensors", "no such file");
@@ -97,6 +97,30 @@ static void a_path_that_leads_nowhere_is_named(void **state)
   expect_path_fails("", "/nowhere.safetensors", GPT2_ERR_NOT_FOUND, "/config.json", "no such file");
   folder = new_temporary_folder();
   expect_path_fails(folder, "", GPT2_ERR_NOT_FOUND, "/config.json", "no such file");
+  remove_temporary_folder(folder);
+}
+
+static void a_file_that_is_no_model_is_refused_with_what_is_one(void **state)
+{
+  (void)state;
+  char *folder = make_folder(NULL);
+  expect_path_fails(folder, "/config.json", GPT2_ERR_ARGUMENT, "/config.json: is a file",
+                    "a .safetensors file in it");
+  remove_temporary_folder(folder);
+}
+
+static void a_folder_may_be_called_like_a_file_of_weights(void **state)
+{
+  (void)state;
+  char *folder = make_folder("model.safetensors"), name[4200];
+  gpt2_model *model = NULL;
+  gpt2_error error = NO_ERROR_YET;
+  snprintf(name, sizeof name, "%s.safetensors", folder);
+  assert_int_equal(rename(folder, name), 0);
+  expect_success(gpt2_load(name, NULL, &model, &error), &error);
+  assert_int_equal(rename(name, folder), 0);
+  expect_works(model);
+  gpt2_model_free(model);
   remove_temporary_folder(folder);
 }
 
@@ -375,6 +399,8 @@ int main(void)
 {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(a_path_that_leads_nowhere_is_named),
+      cmocka_unit_test(a_file_that_is_no_model_is_refused_with_what_is_one),
+      cmocka_unit_test(a_folder_may_be_called_like_a_file_of_weights),
       cmocka_unit_test(a_path_that_is_missing_or_empty_is_refused),
       cmocka_unit_test(a_weights_file_of_any_name_is_opened_with_the_config_beside_it),
       cmocka_unit_test(what_happens_to_copied_files_afterwards_does_not_matter),

@@ -15,9 +15,10 @@
 enum { MAX_THREADS = 1024 }; /* gpt2_context_new takes no more */
 
 static const char common_help[] =
-    "  -m, --model PATH      a model's folder, or a .safetensors file inside one;\n"
-    "                        without it the environment variable GPT2_MODEL, else\n"
-    "                        the model that came along\n"
+    "  -m, --model PATH      a model's folder, or a .safetensors file inside one, or\n"
+    "                        the .safetensors.index.json of its shards; without it\n"
+    "                        the environment variable GPT2_MODEL, else the model\n"
+    "                        that came along\n"
     "  -t, --threads N       threads to use, at most 1024; 0: one for each core (0)\n"
     "      --json            write JSON, one object on a line\n"
     "  -h, --help            show this\n"
@@ -50,6 +51,8 @@ void common_option(common_options *common, int option, const char *help)
 {
   switch (option) {
   case 'm':
+    if (!*optarg)
+      program_usage_error("--model: is empty; name a model's folder");
     common->model = optarg;
     break;
   case 't':

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/cpu.h"
+#include "base/path.h"
 #include "base/pool.h"
 #include "formats/huggingface.h"
 #include "model/weights.h"
@@ -213,17 +214,23 @@ static bool names_weights(const char *path)
   return ends_with(path, ".safetensors") || ends_with(path, ".safetensors.index.json");
 }
 
-/* Splits "folder/x.safetensors" into its folder, a copy, and the file's name, inside `path`;
- * another path is a folder itself and the name NULL. */
-static char *split_path(const gpt2_allocator *allocator, const char *path, const char **name)
+/* Takes a path apart: its folder, a copy, and the name of the weights inside `path`, or NULL when
+ * it is the folder itself, whatever that is called. */
+static gpt2_status split_path(const gpt2_allocator *allocator, const char *path, char **folder,
+                              const char **name, gpt2_error *error)
 {
-  const char *slash = strrchr(path, '/');
-  *name = NULL;
-  if (!names_weights(path))
-    return duplicate(allocator, path, strlen(path));
-  *name = slash ? slash + 1 : path;
-  return slash ? duplicate(allocator, path, (size_t)(slash - path) + 1)
-               : duplicate(allocator, ".", 1);
+  path_kind kind = path_kind_of(path);
+  bool is_file = kind != PATH_FOLDER && names_weights(path);
+  if (kind == PATH_FILE && !is_file)
+    return fail(error, GPT2_ERR_ARGUMENT, NO_OFFSET,
+                "%s: is a file; a model is the folder that has config.json and model.safetensors, "
+                "or a .safetensors file in it",
+                path);
+  const char *slash = is_file ? strrchr(path, '/') : NULL;
+  size_t size = slash ? (size_t)(slash - path) + 1 : strlen(path);
+  *name = !is_file ? NULL : slash ? slash + 1 : path;
+  *folder = is_file && !slash ? duplicate(allocator, ".", 1) : duplicate(allocator, path, size);
+  return *folder ? GPT2_OK : fail_memory(error, size);
 }
 
 gpt2_status gpt2_load(const char *path, const gpt2_load_options *options, gpt2_model **model,
@@ -240,10 +247,11 @@ gpt2_status gpt2_load(const char *path, const gpt2_load_options *options, gpt2_m
   gpt2_status status = read_options(&read, &allocator, options, error);
   if (status != GPT2_OK)
     return status;
-  const char *name;
-  char *folder = split_path(&allocator, path, &name);
-  if (!folder)
-    return fail_memory(error, strlen(path));
+  const char *name = NULL;
+  char *folder = NULL;
+  status = split_path(&allocator, path, &folder, &name, error);
+  if (status != GPT2_OK)
+    return status;
   source *from;
   status = source_open_folder(&allocator, folder, read.flags & GPT2_LOAD_COPY, &from, error);
   if (status == GPT2_OK)

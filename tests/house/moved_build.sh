@@ -6,11 +6,12 @@ set -u
 . "$1/tests/house/tap.sh"
 
 temporary=$(mktemp -d) || exit 1
+temporary=$(readlink -f "$temporary")
 trap 'rm -rf "$temporary"' EXIT
 common=$(python3 -c 'import os, sys; print(os.path.commonpath(list(map(os.path.realpath, sys.argv[1:]))))' "$1" "$2")
 root=$temporary/moved${1#"$common"} build=$temporary/moved${2#"$common"}
 mkdir -p "$root/examples/models" "$build/examples" "$build/src" "$build/meson-info" &&
-  ln -s "$1/examples/models/tales" "$root/examples/models/" &&
+  cp -R "$1/examples/models/tales" "$root/examples/models/" &&
   cp "$2/examples/gpt2-info" "$build/examples/" && cp "$2"/src/libgpt2.so.0 "$build/src/" || exit 1
 unset GPT2_MODEL LD_LIBRARY_PATH
 
