@@ -16,15 +16,16 @@
 enum {
   QUERY_TILE = 64,
   KEY_TILE = 256, /* a multiple of QUERY_TILE, so that only the last step of a tile is causal */
-  KEY_BLOCKS = KEY_TILE / KV_BLOCK_TOKENS
+  KEY_BLOCKS = KEY_TILE / KV_BLOCK_TOKENS,
+  WIDEN_ROWS = 8 /* that make it worth widening halves once for all of them */
 };
 
-/* Rounded up so that two workers never share a cache line: scores (QUERY_TILE, KEY_TILE), queries
- * and sums of values (QUERY_TILE, d_head) each. */
+/* Scores (QUERY_TILE, KEY_TILE), queries and sums of values (QUERY_TILE, d_head) each, widened keys
+ * and values (KEY_TILE, d_head) each; rounded up so that two workers never share a cache line. */
 size_t attention_scratch_floats(const gpt2_model *model)
 {
   size_t line = MEMORY_ALIGNMENT / sizeof(float);
-  size_t n = QUERY_TILE * (KEY_TILE + 2 * model_d_head(model));
+  size_t n = QUERY_TILE * KEY_TILE + 2 * (QUERY_TILE + KEY_TILE) * model_d_head(model);
   return (n + line - 1) / line * line;
 }
 
@@ -33,7 +34,7 @@ typedef struct tile_state {
   const pass *of;
   const query_tile *tile;
   size_t layer, head;
-  float *q, *scores, *out; /* of the worker's scratch memory */
+  float *q, *scores, *out, *wide; /* of the worker's scratch memory */
   const void *keys[KEY_BLOCKS + ATTENTION_AHEAD], *values[KEY_BLOCKS + ATTENTION_AHEAD];
   float greatest[QUERY_TILE], factor[QUERY_TILE];
   double total[QUERY_TILE];
@@ -54,6 +55,7 @@ static void begin(tile_state *s, int worker)
   s->scores = p->ws->scratch + (size_t)worker * attention_scratch_floats(p->model);
   s->q = s->scores + QUERY_TILE * KEY_TILE;
   s->out = s->q + QUERY_TILE * d_head;
+  s->wide = s->out + QUERY_TILE * d_head;
   for (size_t row = 0; row < s->tile->n_rows; row++) {
     const float *q = p->ws->qkv + (s->tile->row + row) * 3 * n_embd + s->head * d_head;
     memcpy(s->q + row * d_head, q, d_head * sizeof *q);
@@ -84,12 +86,30 @@ static void find_blocks(tile_state *s, size_t position, size_t end)
   }
 }
 
+/* Replaces blocks of keys and values by f32 ones: to the same bits, as halves are widened exactly. */
+static void widen_blocks(tile_state *s, size_t n)
+{
+  const kv_cache *cache = s->of->cache;
+  size_t size = KV_BLOCK_TOKENS * cache->d_head;
+  float *wide = s->wide;
+  for (size_t i = 0; i < n; i++, wide += 2 * size) {
+    s->of->kernel->to_f32[cache->type](wide, s->keys[i], size);
+    s->of->kernel->to_f32[cache->type](wide + size, s->values[i], size);
+    s->keys[i] = wide;
+    s->values[i] = wide + size;
+  }
+}
+
 /* Tokens [position, end); of a causal step, the first row sees but n_tokens of them. */
 static void take_step(tile_state *s, size_t position, size_t end, size_t n_tokens)
 {
   const pass *p = s->of;
   element_type type = p->cache->type;
   find_blocks(s, position, end);
+  if (type != ELEMENT_F32 && s->tile->n_rows >= WIDEN_ROWS) {
+    widen_blocks(s, (end - position + KV_BLOCK_TOKENS - 1) / KV_BLOCK_TOKENS);
+    type = ELEMENT_F32;
+  }
   attention_step step = {.n_rows = s->tile->n_rows,
                          .d_head = p->cache->d_head,
                          .n_tokens = n_tokens,
