@@ -67,7 +67,8 @@ static int close_all(void **state)
 static token_list encode_as_expected(const char *text, size_t size, uint32_t flags, const char *key)
 {
   gpt2_error error = {.struct_size = sizeof error};
-  token_list wanted = expected_tokens(expected, key), found = {calloc(size + 1, sizeof(int32_t)), 0};
+  token_list wanted = expected_tokens(expected, key),
+             found = {calloc(size + 1, sizeof(int32_t)), 0};
   assert_non_null(found.tokens);
   must_have_succeeded(gpt2_encode(model, text, size, flags, found.tokens, size, &found.n, &error),
                       &error);

@@ -1,5 +1,5 @@
-/* test_interface.c - the numbers and words that programs rely on, and that therefore never change: statuses, the
- * version, the names of finishes. */
+/* test_interface.c - the numbers and words that programs rely on, and that therefore never change:
+ * statuses, the version, the names of finishes. */
 #include "gpt2.h"
 
 #include <setjmp.h>
@@ -77,7 +77,8 @@ static void the_library_is_of_the_version_of_its_header(void **state)
 {
   (void)state;
   char version[32];
-  snprintf(version, sizeof version, "%d.%d.%d", GPT2_VERSION_MAJOR, GPT2_VERSION_MINOR, GPT2_VERSION_PATCH);
+  snprintf(version, sizeof version, "%d.%d.%d", GPT2_VERSION_MAJOR, GPT2_VERSION_MINOR,
+           GPT2_VERSION_PATCH);
   assert_string_equal(gpt2_version(), version);
 }
 
@@ -92,7 +93,8 @@ static void build_info_tells_what_the_library_is_made_of(void **state)
   assert_true(strlen(build.compiler) > 0);
   assert_true(strlen(build.instruction_sets) > 0);
   assert_true(strlen(build.blas) > 0);
-  assert_true(strcmp(build.blas_linkage, "system") == 0 || strcmp(build.blas_linkage, "private") == 0);
+  assert_true(strcmp(build.blas_linkage, "system") == 0 ||
+              strcmp(build.blas_linkage, "private") == 0);
   assert_string_equal(build.unicode, "16.0.0");
 }
 

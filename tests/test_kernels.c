@@ -1,5 +1,5 @@
-/* test_kernels.c - every entry of the table of kernels, at every instruction set that this processor
- * has: is it right, and, with --bench, how fast.
+/* test_kernels.c - every entry of the table of kernels, at every instruction set that this
+ * processor has: is it right, and, with --bench, how fast.
  *
  *   test_kernels                      the tests
  *   test_kernels --bench [PATTERN]    measures what has PATTERN in its line; all without one

@@ -19,9 +19,10 @@
 
 #include <cmocka.h>
 
-/* Of the range of a row of logits. What is promised is 1e-3, and the fixtures need it: relu is off by
- * 8.4e-4, base by 5.5e-4. Scores that are not scaled down are four times as large, and so are their
- * errors: 1.02e-3 was found. The model of GPT-2's width is off by 2.4e-4 of its numbers in f32. */
+/* Of the range of a row of logits. What is promised is 1e-3, and the fixtures need it: relu is off
+ * by 8.4e-4, base by 5.5e-4. Scores that are not scaled down are four times as large, and so are
+ * their errors: 1.02e-3 was found. The model of GPT-2's width is off by 2.4e-4 of its numbers in
+ * f32. */
 static const double TOLERANCE = 1e-3, TOLERANCE_UNSCALED = 2e-3, TOLERANCE_WIDE = 5e-4;
 
 static gpt2_context *open_with(gpt2_model *model, int32_t kv_type, int n_threads)

@@ -132,8 +132,8 @@ static void fresh_release(void *memory, void *user)
 /* ---- What they are counted over ---- */
 
 /* Folders: a model with a tokenizer, whose weights are f16, and one of f32 with rows as long as
- * those of GPT-2 124M, which stay in the mapped file, and keys that are longer: those of a block are
- * on several pages. */
+ * those of GPT-2 124M, which stay in the mapped file, and keys that are longer: those of a block
+ * are on several pages. */
 static char *tales, *wide;
 
 static int make_models(void **state)

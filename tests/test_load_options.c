@@ -319,8 +319,8 @@ static long status_kilobytes(const char *key)
   return found;
 }
 
-/* In a process of its own, whether a load takes not much more at its peak than what it keeps: 1 to 3
- * MB, and with AddressSanitizer 10, where the file would be 35. */
+/* In a process of its own, whether a load takes not much more at its peak than what it keeps: 1 to
+ * 3 MB, and with AddressSanitizer 10, where the file would be 35. */
 static bool is_frugal(const char *path, int32_t weights, uint32_t flags)
 {
   pid_t child = fork();

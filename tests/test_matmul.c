@@ -1,5 +1,5 @@
-/* test_matmul.c - products of rows with weights of every kind are right for every shape and way, and
- * equal to the bit on any number of threads and in any company. */
+/* test_matmul.c - products of rows with weights of every kind are right for every shape and way,
+ * and equal to the bit on any number of threads and in any company. */
 #include "kernels/matmul.h"
 
 #include <pthread.h>

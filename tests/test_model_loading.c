@@ -211,8 +211,8 @@ static void an_activation_function_may_have_any_of_its_names(void **state)
   json_t *activations = read_activations(), *aliases;
   const char *name;
   assert_int_equal(json_object_size(json_object_get(activations, "same")), 3);
-  json_object_foreach(json_object_get(activations, "same"), name, aliases)
-      check_aliases(name, aliases);
+  json_object_foreach (json_object_get(activations, "same"), name, aliases)
+    check_aliases(name, aliases);
   json_decref(activations);
 }
 

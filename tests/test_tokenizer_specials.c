@@ -1,5 +1,5 @@
-/* test_tokenizer_specials.c - special and added tokens of the files beside vocab.json, in every form
- * that they may have. */
+/* test_tokenizer_specials.c - special and added tokens of the files beside vocab.json, in every
+ * form that they may have. */
 #include <stdio.h>
 #include <string.h>
 

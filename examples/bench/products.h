@@ -1,8 +1,8 @@
 /* products.h - how long the model's matrix products take when nothing but sgemm runs.
  *
  * Prefill is judged by it: the products of all blocks, each at its own shape, over weights that are
- * as large together as the model's. As many threads as the library has share the work in the way that
- * is the fastest here: BLAS's own, or ours with a part of the columns each. */
+ * as large together as the model's. As many threads as the library has share the work in the way
+ * that is the fastest here: BLAS's own, or ours with a part of the columns each. */
 #ifndef BENCH_PRODUCTS_H
 #define BENCH_PRODUCTS_H
 

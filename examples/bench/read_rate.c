@@ -75,7 +75,8 @@ double read_probe_rate(read_probe *probe)
 }
 
 /* The reader that is the fastest here, with these threads and these bytes: one that is slower than
- * need be would flatter what is judged by it. They take turns, because a machine's speed changes. */
+ * need be would flatter what is judged by it. They take turns, because a machine's speed
+ * changes. */
 static void choose_reader(read_probe *probe)
 {
   double rates[N_READERS][N_ROUNDS], best = 0;

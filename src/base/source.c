@@ -373,8 +373,8 @@ gpt2_status file_bytes(file *f, uint64_t limit, const uint8_t **bytes, gpt2_erro
   return GPT2_OK;
 }
 
-/* Linux maps what is around a page that is touched, too: those before the range have come back since
- * they were forgotten, those behind it are still to be read. */
+/* Linux maps what is around a page that is touched, too: those before the range have come back
+ * since they were forgotten, those behind it are still to be read. */
 enum { READ_AROUND = 64 << 10 };
 
 void file_forget(const file *f, uint64_t offset, uint64_t size)

@@ -149,10 +149,11 @@ static gpt2_status look_for(source *s, const char *name, gpt2_error *error)
 
 static gpt2_status fail_pickled(const file *f, gpt2_error *error)
 {
-  return fail(error, GPT2_ERR_UNSUPPORTED, NO_OFFSET,
-              "%s: PyTorch's pickled weights are not read; write model.safetensors beside it, in "
-              "Python: transformers.GPT2LMHeadModel.from_pretrained(FOLDER).save_pretrained(FOLDER)",
-              f->name);
+  return fail(
+      error, GPT2_ERR_UNSUPPORTED, NO_OFFSET,
+      "%s: PyTorch's pickled weights are not read; write model.safetensors beside it, in "
+      "Python: transformers.GPT2LMHeadModel.from_pretrained(FOLDER).save_pretrained(FOLDER)",
+      f->name);
 }
 
 /* `missing` says where model.safetensors was looked for. */

@@ -41,8 +41,8 @@ static inline __attribute__((always_inline)) void prefetch(const void *address)
 #define LOAD_PART(p, n) vector_load_f16_part(p, n)
 #include "kernels/attention_vectors.h"
 
-/* The scores from `t` on of a row that sees n tokens; what it does not see is -infinity, which comes
- * to a weight of 0. */
+/* The scores from `t` on of a row that sees n tokens; what it does not see is -infinity, which
+ * comes to a weight of 0. */
 static inline vector seen_scores(const float *scores, size_t t, size_t n)
 {
   if (t + VECTOR <= n)

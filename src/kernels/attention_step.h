@@ -1,8 +1,8 @@
 /* attention_step.h - what the kernels of attention work on.
  *
- * Attention takes the tokens that a query sees in runs, and keeps a running maximum and sum (Milakov
- * and Gimelshein, "Online normalizer calculation for softmax", 2018; Dao et al., "FlashAttention",
- * 2022): so nobody ever holds all scores. */
+ * Attention takes the tokens that a query sees in runs, and keeps a running maximum and sum
+ * (Milakov and Gimelshein, "Online normalizer calculation for softmax", 2018; Dao et al.,
+ * "FlashAttention", 2022): so nobody ever holds all scores. */
 #ifndef KERNELS_ATTENTION_STEP_H
 #define KERNELS_ATTENTION_STEP_H
 

@@ -2,8 +2,8 @@
  *
  * The scalar kernels (scalar.c, scalar_products.c) are the specification and fill the table first;
  * instruction sets override entries that they do better, within the tolerance that
- * tests/kernels/tolerances.h names. A kernel allocates nothing, knows no model, and gives the same bits
- * for a row whatever rows stand beside it. Vectors need no alignment. */
+ * tests/kernels/tolerances.h names. A kernel allocates nothing, knows no model, and gives the same
+ * bits for a row whatever rows stand beside it. Vectors need no alignment. */
 #ifndef KERNELS_KERNELS_H
 #define KERNELS_KERNELS_H
 
@@ -78,9 +78,10 @@ typedef struct kernels {
   product_in_out product_in_out[N_STORED_TYPES]; /* by element type: f32, f16, bf16 */
   product_out_in product_out_in[N_STORED_TYPES];
 
-  /* For many rows: y[r] += x[r] . w with a strip of f32 weights, w (n_in, strip_columns) contiguous,
-   * of which the first n_out are used; input i is row strip_place(i, n_in) of it. The sum starts
-   * from 0, in the order of the strip, which is that of product_in_out; then y is added. */
+  /* For many rows: y[r] += x[r] . w with a strip of f32 weights, w (n_in, strip_columns)
+   * contiguous, of which the first n_out are used; input i is row strip_place(i, n_in) of it. The
+   * sum starts from 0, in the order of the strip, which is that of product_in_out; then y is
+   * added. */
   void (*product_strip)(const float *x, size_t x_stride, size_t n_rows, const float *w, size_t n_in,
                         size_t n_out, float *y, size_t y_stride);
   size_t strip_columns; /* at most MAX_STRIP_COLUMNS */
@@ -135,8 +136,8 @@ typedef struct kernels {
   /* The greatest of n > 0; a NaN makes it NaN. */
   float (*maximum)(const float *x, size_t n);
 
-  /* The sum over n of e^((x - shift) / temperature), of which those below 1.2e-38 may be taken for 0;
-   * each goes to `out`, unless that is NULL. out may be x. */
+  /* The sum over n of e^((x - shift) / temperature), of which those below 1.2e-38 may be taken for
+   * 0; each goes to `out`, unless that is NULL. out may be x. */
   double (*exponentials)(const float *x, float shift, float temperature, size_t n, float *out);
 
   /* The sums over n of e^(x - shift) and of e^(x - shift) (x - shift), the latter 0 where x is

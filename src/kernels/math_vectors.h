@@ -1,5 +1,5 @@
-/* math_vectors.h - exp and erf for a register at a time, as math.h has them for one number: the same
- * formulas, with fused multiply-adds. Included after an instruction set's vector_....h. */
+/* math_vectors.h - exp and erf for a register at a time, as math.h has them for one number: the
+ * same formulas, with fused multiply-adds. Included after an instruction set's vector_....h. */
 #ifndef KERNELS_MATH_VECTORS_H
 #define KERNELS_MATH_VECTORS_H
 

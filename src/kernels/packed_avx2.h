@@ -2,9 +2,9 @@
  * signed bytes and adds the products two by two, but cuts a sum that does not fit 16 bits.
  *
  * No sum here can reach that. q8_0: |w| <= 128 with sign(w) x makes at most 2 * 128 * 127 = 32512.
- * q4_0: nibbles are up to 15 and x up to 127, so that a block's eight pairs of one lane make at most
- * 8 * 2 * 15 * 127 = 30480 and are added as they are; the 8 that is in every nibble is taken off
- * the block's sum. */
+ * q4_0: nibbles are up to 15 and x up to 127, so that a block's eight pairs of one lane make at
+ * most 8 * 2 * 15 * 127 = 30480 and are added as they are; the 8 that is in every nibble is taken
+ * off the block's sum. */
 #ifndef KERNELS_PACKED_AVX2_H
 #define KERNELS_PACKED_AVX2_H
 

@@ -12,7 +12,8 @@
 
 enum { VECTOR = 8 };
 
-/* A tile of a product of several rows: its sums, a register each, leave a few for what is loaded. */
+/* A tile of a product of several rows: its sums, a register each, leave a few for what is
+ * loaded. */
 enum { TILE_ROWS = 4, TILE_VECTORS = 3, DOT_ROWS = 2 };
 enum { ATTENTION_ROWS = 6, ATTENTION_VECTORS = 2 };
 

@@ -172,8 +172,8 @@ typedef struct layer_work {
   bool remembers, attends;
 } layer_work;
 
-/* Tiles of one head follow each other: they read the same keys and values. The last tile comes first:
- * it has the most keys, so the longest work is not left to the end. */
+/* Tiles of one head follow each other: they read the same keys and values. The last tile comes
+ * first: it has the most keys, so the longest work is not left to the end. */
 static void run_tile(void *data, size_t index, int worker)
 {
   const layer_work *work = data;

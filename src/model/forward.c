@@ -138,8 +138,8 @@ static void apply(const pass *p, const linear *l, const float *x, float *y, bool
                              .scratch = p->ws->products});
 }
 
-/* After the keys and values of the last block, only the wanted rows go on: the first n_wanted of the
- * workspace from then on. */
+/* After the keys and values of the last block, only the wanted rows go on: the first n_wanted of
+ * the workspace from then on. */
 static void keep_wanted_rows(pass *p)
 {
   size_t n_embd = (size_t)p->model->config.n_embd;

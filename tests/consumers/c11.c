@@ -1,4 +1,5 @@
-/* c11.c - a C11 program that does by hand what generation is made of: encode, evaluate, sample, decode. */
+/* c11.c - a C11 program that does by hand what generation is made of: encode, evaluate, sample,
+ * decode. */
 #include <gpt2.h>
 #include <stdio.h>
 

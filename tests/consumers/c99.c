@@ -1,4 +1,5 @@
-/* c99.c - a C99 program that uses the installed library the short way: one call that streams a continuation. */
+/* c99.c - a C99 program that uses the installed library the short way: one call that streams a
+ * continuation. */
 #include <gpt2.h>
 #include <stdio.h>
 
@@ -21,7 +22,8 @@ int main(int argc, char **argv)
     return 2;
   if (gpt2_load(argv[1], NULL, &model, &error) == GPT2_OK &&
       gpt2_context_new(model, NULL, &context, &error) == GPT2_OK &&
-      gpt2_generate(context, "Once upon a time", 16, &options, print_piece, stdout, NULL) != GPT2_OK)
+      gpt2_generate(context, "Once upon a time", 16, &options, print_piece, stdout, NULL) !=
+          GPT2_OK)
     error = *gpt2_context_error(context);
   gpt2_context_free(context);
   gpt2_model_free(model);

@@ -1,5 +1,5 @@
-/* namesakes.c - functions of the program's own that are called as internal ones of the library are: linked with the
- * static library, neither may get the other's. */
+/* namesakes.c - functions of the program's own that are called as internal ones of the library are:
+ * linked with the static library, neither may get the other's. */
 #include <stdlib.h>
 
 void *allocate(void);

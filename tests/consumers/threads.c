@@ -1,5 +1,6 @@
-/* threads.c - a program that uses one model from several threads at once, each with a context of its own: all must
- * compute what one alone computes, to the bit. Prints how the BLAS library in use is threaded. */
+/* threads.c - a program that uses one model from several threads at once, each with a context of
+ * its own: all must compute what one alone computes, to the bit. Prints how the BLAS library in use
+ * is threaded. */
 #include <gpt2.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -24,7 +25,8 @@ static gpt2_context *open_context(void)
 /* The logits after the tokens, evaluated anew; NULL if something fails. */
 static const float *evaluate(gpt2_context *context)
 {
-  if (!context || gpt2_kv_clear(context) != GPT2_OK || gpt2_eval(context, 0, tokens, N_TOKENS, 0) != GPT2_OK)
+  if (!context || gpt2_kv_clear(context) != GPT2_OK ||
+      gpt2_eval(context, 0, tokens, N_TOKENS, 0) != GPT2_OK)
     return NULL;
   return gpt2_logits(context, 0);
 }

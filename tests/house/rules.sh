@@ -64,4 +64,6 @@ check 'a test that is not run is found' notices 'every file is in the build' tes
 check 'a missing guard is found' notices 'every header is guarded' src/base/new.h '/* new.h - x. */'
 check 'a tab is found' notices 'no line has tabs' $error '\tint x;'
 check 'a blank at the end of a line is found' notices 'no line has tabs' $error 'int x; '
+check 'a line that is too wide is found' notices 'no line of C' $error "/* $(printf '%095d' 0) */"
+check 'a line of the greatest width is allowed, whatever its bytes' accepts 'no line of C' $error "/* $(printf '%093d' 0)\0303\0251 */"
 finish

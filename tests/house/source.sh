@@ -129,6 +129,10 @@ untidy() {
     xargs -0 grep -nE "$(printf '\t')| +\$" /dev/null
 }
 
+too_wide() {
+  find src include tests examples -name '*.[ch]' -print0 | LC_ALL=C.UTF-8 xargs -0 grep -nE '^.{101,}$' /dev/null
+}
+
 check 'a layer includes only itself and the layers below it' nothing wrong_includes
 check 'only kernels/blas.c sees the BLAS' nothing included_elsewhere 'cblas\.h' src/kernels/blas.c
 check 'nothing that prints, ends the process, or depends on the locale is called' nothing find_code "($forbidden) *\("
@@ -140,4 +144,5 @@ check 'every file opens with its name and what it is for' nothing without_openin
 check 'every file is in the build' nothing unbuilt
 check 'every header is guarded by its name' nothing unguarded
 check 'no line has tabs or ends in blanks' nothing untidy
+check 'no line of C has more than 100 columns' nothing too_wide
 finish

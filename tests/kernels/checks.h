@@ -1,5 +1,5 @@
-/* checks.h - what must hold for the kernels: the tests of tests/kernels/, which test_kernels.c runs.
- */
+/* checks.h - what must hold for the kernels: the tests of tests/kernels/, which test_kernels.c
+ * runs. */
 #ifndef TESTS_KERNELS_CHECKS_H
 #define TESTS_KERNELS_CHECKS_H
 

@@ -117,7 +117,8 @@ static void a_model_is_not_far_from_itself(void **state)
   free_outcome(&o);
 }
 
-/* What a lossy type costs: something, but little; never more in the mean than at the worst place. */
+/* What a lossy type costs: something, but little; never more in the mean than at the worst
+ * place. */
 static void expect_small_loss(json_t *line, double least, double most)
 {
   double mean = number(line, "kl_mean"), worst = number(line, "kl_max");
@@ -129,8 +130,8 @@ static void expect_small_loss(json_t *line, double least, double most)
   json_decref(line);
 }
 
-/* The upper bounds are those that are promised for the default model, which is stored in f16. A type
- * that cost nothing would not be in use. */
+/* The upper bounds are those that are promised for the default model, which is stored in f16. A
+ * type that cost nothing would not be in use. */
 static void types_of_fewer_bits_are_a_little_farther(void **state)
 {
   (void)state;

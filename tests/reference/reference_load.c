@@ -100,8 +100,7 @@ static void open_tensor_files(folder_files *files)
   }
   const char *tensor;
   json_t *name, *seen = json_object();
-  json_object_foreach(json_object_get(index, "weight_map"), tensor, name)
-  {
+  json_object_foreach (json_object_get(index, "weight_map"), tensor, name) {
     if (!json_object_get(seen, json_string_value(name)))
       open_tensor_file(files, json_string_value(name));
     json_object_set_new(seen, json_string_value(name), json_true());

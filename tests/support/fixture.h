@@ -1,5 +1,6 @@
 /* fixture.h - the fixtures of tests/fixtures as C sees them: folders of tiny models, and beside
- * each what transformers computes for it in float64. tests/fixtures/README.md tells of the files. */
+ * each what transformers computes for it in float64. tests/fixtures/README.md tells of the
+ * files. */
 #ifndef TESTS_SUPPORT_FIXTURE_H
 #define TESTS_SUPPORT_FIXTURE_H
 
@@ -53,7 +54,7 @@ model_fixture *fixture_open(const char *name);
 void fixture_close(model_fixture *fixture);
 
 token_list expected_tokens(const json_t *object,
-                       const char *key); /* an empty list when there is no such key */
+                           const char *key); /* an empty list when there is no such key */
 token_list concatenate(token_list first, token_list second);
 void free_tokens(token_list list);
 

@@ -20,8 +20,8 @@ typedef struct kernel_set {
   kernels table;
 } kernel_set;
 
-/* The sets that this processor can run, from the plainest to the most capable, the scalar one first;
- * the last is what it is given. How many they are goes to *n. */
+/* The sets that this processor can run, from the plainest to the most capable, the scalar one
+ * first; the last is what it is given. How many they are goes to *n. */
 const kernel_set *kernel_sets(size_t *n);
 
 /* ---- Trials ---- */
