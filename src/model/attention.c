@@ -86,7 +86,8 @@ static void find_blocks(tile_state *s, size_t position, size_t end)
   }
 }
 
-/* Replaces blocks of keys and values by f32 ones: to the same bits, as halves are widened exactly. */
+/* Replaces blocks of keys and values by f32 ones: to the same bits, as halves are widened
+ * exactly. */
 static void widen_blocks(tile_state *s, size_t n)
 {
   const kv_cache *cache = s->of->cache;
