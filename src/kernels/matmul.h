@@ -27,7 +27,7 @@ typedef struct matrix {
 } matrix;
 
 /* Up to so many rows read weights (in, out) in the order in which they lie. */
-enum { MAX_STREAM_ROWS = 32 };
+enum { MAX_STREAM_ROWS = 12 };
 
 typedef struct product {
   const matrix *weight;
