@@ -75,8 +75,7 @@ static void make_merges(random_vocabulary *r, random_numbers *random, bool order
   }
 }
 
-static void make_vocabulary(random_vocabulary *r, random_numbers *random, bool orderly,
-                            unknown_bytes unknown)
+static void start_vocabulary(random_vocabulary *r, unknown_bytes unknown)
 {
   memset(r, 0, sizeof *r);
   r->unknown = unknown;
@@ -85,16 +84,27 @@ static void make_vocabulary(random_vocabulary *r, random_numbers *random, bool o
     add_token(r, (char[]){(char)('a' + i), '\0'}, "");
   if (unknown != NO_UNKNOWN)
     add_token(r, "u", "");
-  make_merges(r, random, orderly);
+}
+
+static void finish_vocabulary(random_vocabulary *r)
+{
   assert_int_equal(
       vocabulary_set_tokens(&r->vocabulary, &r->allocator, r->names, r->n_tokens, "test", NULL),
       GPT2_OK);
-  if (unknown != NO_UNKNOWN)
-    vocabulary_set_unknown(&r->vocabulary, N_LETTERS, unknown == UNKNOWN_RUNS);
+  if (r->unknown != NO_UNKNOWN)
+    vocabulary_set_unknown(&r->vocabulary, N_LETTERS, r->unknown == UNKNOWN_RUNS);
   merge *merges = allocate_array(&r->allocator, MOST_TOKENS, sizeof *merges);
   assert_non_null(merges);
   memcpy(merges, r->merges, sizeof r->merges);
   assert_int_equal(vocabulary_set_merges(&r->vocabulary, merges, r->n_merges, NULL), GPT2_OK);
+}
+
+static void make_vocabulary(random_vocabulary *r, random_numbers *random, bool orderly,
+                            unknown_bytes unknown)
+{
+  start_vocabulary(r, unknown);
+  make_merges(r, random, orderly);
+  finish_vocabulary(r);
 }
 
 /* The rank of a pair, by looking at every merge; of equal ones the last counts. */
@@ -197,6 +207,31 @@ static void a_token_that_stands_for_unknown_bytes_is_merged_like_any_other(void 
   compare_many("one for a run of unknown bytes, in any order", false, UNKNOWN_RUNS);
 }
 
+/* Its end may take letters of a run before these are merged with each other, one after another:
+ * from the right with the first merges, from the left with the others. */
+static void a_run_of_a_letter_is_merged_after_what_its_ends_take(void **state)
+{
+  (void)state;
+  static const char *const from_the_right[][2] = {
+      {"a", "b"}, {"a", "ab"}, {"a", "aab"}, {"a", "a"}};
+  static const char *const from_the_left[][2] = {{"b", "a"}, {"ba", "a"}, {"baa", "a"}, {"a", "a"}};
+  static const char word[] = "caaaaaabaaaaaaabaaaabaaaaaca";
+  for (int left = 0; left < 2; left++) {
+    random_vocabulary r;
+    start_vocabulary(&r, NO_UNKNOWN);
+    for (int i = 0; i < 4; i++) {
+      const char *const *parts = left ? from_the_left[i] : from_the_right[i];
+      add_token(&r, parts[0], parts[1]);
+      r.merges[r.n_merges++] =
+          (merge){find_token(&r, parts[0], ""), find_token(&r, parts[1], ""), N_LETTERS + i};
+    }
+    finish_vocabulary(&r);
+    for (size_t start = 0; start < sizeof word - 1; start++)
+      compare(&r, (const uint8_t *)word + start, sizeof word - 1 - start, WORD_WINDOW);
+    vocabulary_free(&r.vocabulary);
+  }
+}
+
 /* The joint's proof, against merging both tokens' bytes: it may say no to tokens that stay apart
  * only where a token is made in more than one way. */
 static void tokens_stay_apart_exactly_when_merging_keeps_them_apart(void **state)
@@ -247,6 +282,7 @@ int main(void)
       cmocka_unit_test(windows_give_the_tokens_of_the_whole_word),
       cmocka_unit_test(windows_do_so_for_merges_in_any_order_too),
       cmocka_unit_test(a_token_that_stands_for_unknown_bytes_is_merged_like_any_other),
+      cmocka_unit_test(a_run_of_a_letter_is_merged_after_what_its_ends_take),
       cmocka_unit_test(tokens_stay_apart_exactly_when_merging_keeps_them_apart),
       cmocka_unit_test(a_token_is_whole_exactly_when_its_bytes_are_merged_to_it),
   };

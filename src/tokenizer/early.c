@@ -54,8 +54,11 @@ static void add_bounds(vocabulary *v, const merge *m, size_t rank)
   const uint8_t *right = (const uint8_t *)vocabulary_bytes(v, m->right, &n_right);
   if (n_left == 0 || n_right == 0)
     return;
-  if (is_byte(v, m->left, left, n_left))
+  if (is_byte(v, m->left, left, n_left)) {
     lower(&v->early[*left << 8 | *right].least_right, rank);
+    if (n_right > 1 && right[0] == *left && right[1] == *left)
+      lower(&v->run_least_right[*left], rank);
+  }
   if (is_byte(v, m->right, right, n_right))
     lower(&v->early[left[n_left - 1] << 8 | *right].least_left, rank);
 }
@@ -66,10 +69,23 @@ gpt2_status find_early_pairs(vocabulary *v, gpt2_error *error)
   if (!v->early)
     return fail_memory(error, 256 * 256 * sizeof *v->early);
   start_pairs(v);
+  for (int byte = 0; byte < 256; byte++)
+    v->run_least_right[byte] = NO_RANK;
   for (size_t rank = 0; rank < v->n_merges; rank++) {
     check_part(v, v->merges[rank].left, rank);
     check_part(v, v->merges[rank].right, rank);
     add_bounds(v, &v->merges[rank], rank);
   }
   return GPT2_OK;
+}
+
+bool is_early_in_run(const vocabulary *v, const early_view *view, uint8_t byte)
+{
+  const early_pair *pair = view->pair, *before = view->before, *after = view->after;
+  if (pair == before && !view->taken)
+    return false;
+  bool came_on = pair == before && pair == view->earlier;
+  bool goes_on = pair == after && pair == view->later;
+  return pair->rank <= (came_on ? NO_RANK : before->least_left) &&
+         pair->rank <= (goes_on ? v->run_least_right[byte] : after->least_right);
 }

@@ -7,9 +7,13 @@
  *  - and none of a lower rank has the token "x y" as a part.
  * Until x or y is taken their pair is there to be merged, so what is merged ranks lower, and takes
  * neither: sooner or later the two are merged with each other. And having their token before that
- * changes nothing, since what it is part of ranks higher. In a run x x x ... all pairs have the
- * same rank, and the leftmost goes first: there a pair is early only if the left byte of the one
- * before it is taken by an early pair. */
+ * changes nothing, since what it is part of ranks higher.
+ *
+ * In a run x x x ... all pairs have the same rank, and the leftmost goes first. So one of them that
+ * follows another is early only if the left byte of the pair before it is taken by an early pair.
+ * If that is x x, too, nothing but the two merged stands on the left when it is the turn of ours.
+ * And if the run goes on, what could take the right byte begins with x x, or is x and comes
+ * later. */
 #ifndef TOKENIZER_EARLY_H
 #define TOKENIZER_EARLY_H
 
@@ -33,13 +37,23 @@ static inline const early_pair *early_pair_at(const vocabulary *v, const uint8_t
   return at + 1 < n ? &v->early[bytes[at] << 8 | bytes[at + 1]] : &no_early_pair;
 }
 
-/* Whether the middle one of three pairs is early: 1 or 0. `taken`: whether the left byte of the
- * first one belongs to an early pair that begins before it. */
-static inline uint32_t pair_is_early(const early_pair *before, const early_pair *pair,
-                                     const early_pair *after, uint32_t taken)
+/* The pairs around a byte: `pair` begins with it, two pairs before it, and two behind it. */
+typedef struct early_view {
+  const early_pair *earlier, *before, *pair, *after, *later;
+  bool taken; /* `earlier` is early */
+} early_view;
+
+/* The same for three equal bytes, or more. */
+bool is_early_in_run(const vocabulary *v, const early_view *view, uint8_t byte);
+
+/* Whether the pair is early: 1 or 0. Ordinary text has no three equal bytes, so that only this is
+ * foreseen. */
+static inline uint32_t is_early(const vocabulary *v, const early_view *view, uint8_t byte)
 {
-  return (uint32_t)(pair->rank <= before->least_left) &
-         (uint32_t)(pair->rank <= after->least_right) & ((uint32_t)(pair != before) | taken);
+  if (view->pair == view->before || view->pair == view->after)
+    return is_early_in_run(v, view, byte);
+  return (uint32_t)(view->pair->rank <= view->before->least_left) &
+         (uint32_t)(view->pair->rank <= view->after->least_right);
 }
 
 #endif

@@ -137,22 +137,24 @@ static gpt2_status load_symbols(piece *p, const uint8_t *bytes, uint32_t n, int6
                                 gpt2_error *error)
 {
   const vocabulary *v = p->vocabulary;
-  const early_pair *before, *pair = &no_early_pair, *after = early_pair_at(v, bytes, n, 0);
+  early_view view = {.before = &no_early_pair,
+                     .pair = &no_early_pair,
+                     .after = early_pair_at(v, bytes, n, 0),
+                     .later = early_pair_at(v, bytes, n, 1)};
   uint32_t *restrict symbol = p->symbol, *restrict start = p->start;
-  uint32_t n_symbols = 0, is_early = 0, was_early, is_taken = 0; /* 0 or 1 */
+  uint32_t n_symbols = 0, early = 0, is_taken = 0; /* 0 or 1 */
   for (uint32_t i = 0; i < n; i++) {
-    before = pair;
-    pair = after;
-    after = early_pair_at(v, bytes, n, i + 1);
-    was_early = is_early;
-    is_early = pair_is_early(before, pair, after, is_taken);
-    is_taken = was_early; /* this byte, by the pair that begins before it */
+    view = (early_view){
+        view.before, view.pair, view.after, view.later, early_pair_at(v, bytes, n, i + 2),
+        is_taken};
+    is_taken = early; /* this byte, by the pair that begins before it */
+    early = is_early(v, &view, bytes[i]);
     if (i > 0 && are_fused(v, bytes + i - 1))
       is_taken = 1;
     uint32_t token = v->byte_token[bytes[i]];
     if (token == NO_TOKEN)
       return fail_byte(bytes[i], offset + i, error);
-    symbol[n_symbols] = token ^ ((token ^ pair->made) & -is_early);
+    symbol[n_symbols] = token ^ ((token ^ view.pair->made) & -early);
     start[n_symbols] = i;
     n_symbols += 1 - is_taken;
   }

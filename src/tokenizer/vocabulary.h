@@ -41,7 +41,8 @@ typedef struct vocabulary {
   uint32_t *made;    /* (n_merges) what each makes, once more: merging needs nothing else */
   pair_table pairs;  /* the rank of a pair of tokens */
   early_pair *early; /* (256, 256) by their bytes */
-  int32_t *made_by;  /* (n_tokens) the rank of the merge that makes a token, or what joint.h says */
+  uint32_t run_least_right[256]; /* of a merge of a byte x and of what begins with x x */
+  int32_t *made_by; /* (n_tokens) the rank of the merge that makes a token, or what joint.h says */
 } vocabulary;
 
 /* A token as a file names it. */
