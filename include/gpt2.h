@@ -451,7 +451,8 @@ typedef struct gpt2_context_options {
  * the child may go on with contexts that were idle. Errors: ARGUMENT, LIMIT (more than 1024
  * threads), MEMORY.
  *
- * BLAS: prompts use the process's BLAS library. If that is OpenBLAS with threads of its own, its
+ * BLAS: where gpt2_build.instruction_sets is "scalar", prompts use the process's BLAS library; with
+ * vector instructions every product is our own. If it is OpenBLAS with threads of its own, its
  * thread count is 1 while our products run and is put back afterwards - the host's own BLAS calls
  * meanwhile may run on one thread - and at most 64 threads of all contexts are inside it at once.
  * Since: 0.1 */

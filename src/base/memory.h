@@ -36,6 +36,22 @@ char *duplicate(const gpt2_allocator *allocator, const void *bytes, size_t size)
 /* Gives memory back; NULL is nothing. */
 void release(const gpt2_allocator *allocator, void *memory);
 
+static inline size_t smaller(size_t a, size_t b)
+{
+  return a < b ? a : b;
+}
+
+static inline size_t larger(size_t a, size_t b)
+{
+  return a > b ? a : b;
+}
+
+/* The least multiple of `unit` that is not less than n; they are small enough for it. */
+static inline size_t round_up(size_t n, size_t unit)
+{
+  return (n + unit - 1) / unit * unit;
+}
+
 /* out = a * b, out = a + b: false when it does not fit. */
 bool mul_size(size_t *out, size_t a, size_t b);
 bool add_size(size_t *out, size_t a, size_t b);

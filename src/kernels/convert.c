@@ -8,11 +8,6 @@
 /* Inputs of a group that are widened at a time, on the stack. */
 enum { WIDENED = 4 * BLOCK_ELEMENTS };
 
-static size_t least(size_t a, size_t b)
-{
-  return a < b ? a : b;
-}
-
 static void widen(const kernels *k, float *to, const uint8_t *from, element_type type, size_t n)
 {
   if (type < N_STORED_TYPES)
@@ -34,7 +29,7 @@ static void convert_elements(const kernels *k, const conversion *c, const uint8_
     return;
   }
   for (size_t i = 0; i < n; i += AT_A_TIME) {
-    size_t count = least(n - i, AT_A_TIME);
+    size_t count = smaller(n - i, AT_A_TIME);
     widen(k, widened, from + i * from_size, c->from, count);
     k->from_f32[c->to.type](to + i * to_size, widened, count);
   }
@@ -64,7 +59,7 @@ static void pack_input_block(const kernels *k, const conversion *c, const uint8_
   float tile[BLOCK_ELEMENTS][PACKED_COLUMNS] = {{0}};
   size_t size = element_size(c->from), n_blocks = packed_blocks(c->to.n_in);
   for (size_t column = 0; column < c->n_columns; column += PACKED_COLUMNS) {
-    size_t n_columns = least(c->n_columns - column, PACKED_COLUMNS);
+    size_t n_columns = smaller(c->n_columns - column, PACKED_COLUMNS);
     if (n_columns < PACKED_COLUMNS)
       memset(tile, 0, sizeof tile);
     for (size_t i = 0; i < n; i++) {
@@ -85,7 +80,7 @@ static void pack_output_group(const kernels *k, const conversion *c, const uint8
   float widened[PACKED_COLUMNS][WIDENED] = {{0}}, tile[BLOCK_ELEMENTS][PACKED_COLUMNS];
   size_t size = element_size(c->from), n_blocks = packed_blocks(c->to.n_in);
   for (size_t input = 0; input < c->n_columns; input += WIDENED) {
-    size_t n_inputs = least(c->n_columns - input, WIDENED);
+    size_t n_inputs = smaller(c->n_columns - input, WIDENED);
     if (n_inputs < WIDENED)
       memset(widened, 0, sizeof widened);
     for (size_t o = 0; o < n; o++)
@@ -106,7 +101,7 @@ static void pack_rows(const kernels *k, const conversion *c, const uint8_t *rows
   size_t step = conversion_granularity(c), row_size = c->n_columns * element_size(c->from);
   for (size_t i = 0; i < n; i += step) {
     const uint8_t *part = rows + i * row_size;
-    size_t n_rows = least(n - i, step), place = (first + i) / step;
+    size_t n_rows = smaller(n - i, step), place = (first + i) / step;
     if (c->from_layout == LAYOUT_IN_OUT) {
       pack_input_block(k, c, part, n_rows, place);
     } else {

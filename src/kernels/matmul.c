@@ -8,8 +8,16 @@
 #include "kernels/packed.h"
 #include "kernels/tiling.h"
 
-/* Rows that a worker rounds at once. */
-enum { ROUND_ROWS = 8 };
+enum {
+  ROUND_ROWS = 8, /* rows that a worker rounds at once */
+  WIDEN_ROWS = 8  /* rows that make it worth widening weights (out, in) once for all of them */
+};
+
+/* The weights of one output and those behind it, of a matrix (out, in). */
+static const void *outputs_at(const matrix *weight, size_t output)
+{
+  return (const uint8_t *)weight->data + output * weight->n_in * element_size(weight->type);
+}
 
 /* ---- Rounding the rows, once a product ---- */
 
@@ -22,10 +30,8 @@ static void round_rows(void *data, size_t index, int worker)
   for (size_t r = index * ROUND_ROWS; r < end; r++) {
     const float *x = t->work->x + r * n_in;
     if (t->way == INTEGERS) {
-      t->kernel->quantize_row(x, n_in,
-                              (int8_t *)(uintptr_t)t->x_int.q + r * n_blocks * BLOCK_ELEMENTS,
-                              (float *)(uintptr_t)t->x_int.scale + r * n_blocks,
-                              (int32_t *)(uintptr_t)t->x_int.sum + r * n_blocks);
+      t->kernel->quantize_row(x, n_in, t->x_int.q + r * n_blocks * BLOCK_ELEMENTS,
+                              t->x_int.scale + r * n_blocks, t->x_int.sum + r * n_blocks);
       continue;
     }
     uint16_t *rounded = t->x_bf16 + r * t->x_stride;
@@ -159,10 +165,9 @@ static void widen(const tiling *t, size_t first, size_t n, size_t column, size_t
 static const float *widened_dots(const tiling *t, size_t column, size_t n_columns, float *panel)
 {
   const matrix *weight = t->work->weight;
-  const uint8_t *w =
-      (const uint8_t *)weight->data + column * weight->n_in * element_size(weight->type);
+  const void *w = outputs_at(weight, column);
   if (weight->type == ELEMENT_F32)
-    return (const float *)(const void *)w;
+    return w;
   t->kernel->to_f32[weight->type](panel, w, n_columns * weight->n_in);
   return panel;
 }
@@ -181,15 +186,13 @@ static void multiply_strip(const tiling *t, size_t column, size_t n_columns, flo
   }
 }
 
-/* Rows enough to make up for it multiply weights that were widened before. */
 static void multiply_dots(const tiling *t, size_t column, size_t n_columns, float *panel)
 {
   const product *work = t->work;
   const matrix *weight = work->weight;
-  element_type type = work->n_rows >= 8 ? ELEMENT_F32 : weight->type;
-  const void *w = type == ELEMENT_F32 ? widened_dots(t, column, n_columns, panel)
-                                      : (const void *)((const uint8_t *)weight->data +
-                                                       column * weight->n_in * element_size(type));
+  bool widens = work->n_rows >= WIDEN_ROWS;
+  element_type type = widens ? ELEMENT_F32 : weight->type;
+  const void *w = widens ? widened_dots(t, column, n_columns, panel) : outputs_at(weight, column);
   t->kernel->product_out_in[type](exact_rows(t, 0), weight->n_in, work->n_rows, w, weight->n_in,
                                   n_columns, y_at(work, 0, column), weight->n_out);
 }
@@ -297,10 +300,8 @@ void matmul(pool *p, const product *work)
 
 void matrix_row(const matrix *m, size_t output, float *row)
 {
-  const kernels *kernel = kernels_in_use();
   if (m->layout == LAYOUT_PACKED)
     packed_column(m->data, m->type, m->n_in, output, row);
   else
-    kernel->to_f32[m->type](
-        row, (const uint8_t *)m->data + output * m->n_in * element_size(m->type), m->n_in);
+    kernels_in_use()->to_f32[m->type](row, outputs_at(m, output), m->n_in);
 }

@@ -11,17 +11,8 @@
 #include <string.h>
 
 #include "gpt2.h"
+#include "kernels/lanes.h"
 #include "kernels/math.h"
-
-enum { LANES = 16 };
-
-static float sum_of_lanes(float *lane)
-{
-  for (int half = LANES / 2; half > 0; half /= 2)
-    for (int l = 0; l < half; l++)
-      lane[l] += lane[l + half];
-  return lane[0];
-}
 
 static float dot(const float *a, const float *b, size_t n)
 {

@@ -4,19 +4,10 @@
  * Weights (in, out) are added input by input: the loop over the outputs is the inner one, so that a
  * compiler can make vectors of it without changing a bit. Weights (out, in) are summed in LANES
  * interleaved partial sums for the same reason, and so that rounding errors grow with n / LANES. */
+#include "kernels/lanes.h"
 #include "kernels/packed.h"
 
 #include <string.h>
-
-enum { LANES = 16 };
-
-static float sum_of_lanes(float *lane)
-{
-  for (int half = LANES / 2; half > 0; half /= 2)
-    for (int l = 0; l < half; l++)
-      lane[l] += lane[l + half];
-  return lane[0];
-}
 
 static inline float same_f32(float value)
 {

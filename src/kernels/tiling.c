@@ -1,7 +1,6 @@
 /* tiling.c - how a product is cut into tiles, and the memory that they need. */
 #include "kernels/tiling.h"
 
-#include "base/memory.h"
 #include "kernels/blas.h"
 #include "kernels/packed.h"
 
@@ -12,17 +11,12 @@ enum { PAIR_ROWS = 8 };
 enum {
   MAX_RANGE = 384,       /* inputs of a range: a strip of them stays in the first-level cache */
   MAX_STREAM = 1536,     /* columns of a stream's tile: their sums stay in the first-level cache */
-  COLUMN_UNIT = 48,      /* columns of a tile are a multiple of it: of any strip, of whole lines */
+  COLUMN_UNIT = 48,      /* columns of a stream's tile are a multiple of it, so whole cache lines;
+                            and those of a panel of pairs: three registers of AVX-512 */
   DOT_COLUMNS = 64,      /* columns of a tile of dot products */
   INTEGER_COLUMNS = 64,  /* of a tile of packed weights: four groups, at least */
   MAX_INTEGER_TILES = 64 /* of packed weights: more would only cost claims */
 };
-
-/* BLAS copies both operands into an order of its own, anew for each tile: all rows of a pass in one
- * tile copy the weights once only. 192 columns are 97% as fast as the whole product in one call
- * (measured on 512 rows of the 124M shapes with OpenBLAS 0.3.21), and every width of the published
- * models is then a good number of tiles. */
-enum { BLAS_ROWS = 512 };
 
 /* ---- Choosing ---- */
 

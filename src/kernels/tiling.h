@@ -15,6 +15,7 @@
 
 #include <stdatomic.h>
 
+#include "base/memory.h"
 #include "kernels/matmul.h"
 
 typedef enum way { STREAM, STRIPS, DOTS, INTEGERS, PAIRS, BLAS } way;
@@ -38,8 +39,12 @@ typedef struct tiling {
   size_t panel_size;
 } tiling;
 
-/* Columns of a panel of weights that are widened for BLAS. */
-enum { BLAS_COLUMNS = 192 };
+/* Rows and columns of a tile for BLAS, which copies both operands into an order of its own, anew
+ * for each tile: all rows of a pass in one tile copy the weights once only. 192 columns are 97% as
+ * fast as the whole product in one call (measured on 512 rows of the 124M shapes with OpenBLAS
+ * 0.3.21), and every width of the published models is then a good number of tiles. Weights that
+ * must be widened for it are so for as many columns at a time. */
+enum { BLAS_ROWS = 512, BLAS_COLUMNS = 192 };
 
 /* Cuts `work` into tiles and finds their memory in work->scratch. */
 void tiling_make(tiling *t, const product *work, int n_threads);
@@ -48,21 +53,6 @@ void tiling_make(tiling *t, const product *work, int n_threads);
 static inline bool tiling_is_f32(const matrix *weight)
 {
   return weight->layout != LAYOUT_PACKED && weight->type == ELEMENT_F32;
-}
-
-static inline size_t smaller(size_t a, size_t b)
-{
-  return a < b ? a : b;
-}
-
-static inline size_t larger(size_t a, size_t b)
-{
-  return a > b ? a : b;
-}
-
-static inline size_t round_up(size_t n, size_t unit)
-{
-  return (n + unit - 1) / unit * unit;
 }
 
 #endif

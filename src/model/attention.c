@@ -26,7 +26,7 @@ size_t attention_scratch_floats(const gpt2_model *model)
 {
   size_t line = MEMORY_ALIGNMENT / sizeof(float);
   size_t n = QUERY_TILE * KEY_TILE + 2 * (QUERY_TILE + KEY_TILE) * model_d_head(model);
-  return (n + line - 1) / line * line;
+  return round_up(n, line);
 }
 
 /* The tile in work, and what its rows know so far. */

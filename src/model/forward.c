@@ -72,8 +72,6 @@ static size_t position_of(const pass *p, size_t row, const kv_sequence **sequenc
 static void meet_positions(const gpt2_model *model, size_t position)
 {
   enum { PAGE = 4096 };
-  if (model->wpe.layout == LAYOUT_PACKED) /* that is in memory of our own */
-    return;
   size_t n_left = (size_t)model->config.n_ctx - position;
   size_t row_size = (size_t)model->config.n_embd * element_size(model->wpe.type);
   size_t size = row_size * (n_left < KV_BLOCK_TOKENS ? n_left : KV_BLOCK_TOKENS);

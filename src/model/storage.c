@@ -182,11 +182,6 @@ gpt2_status storage_place(storage *s, const gpt2_load_options *options, gpt2_err
 
 /* ---- Tiles ---- */
 
-static size_t least(size_t a, size_t b)
-{
-  return a < b ? a : b;
-}
-
 /* The weight that a tile is of: the last that does not begin behind it. */
 static const weight *weight_of(const storage *s, size_t tile)
 {
@@ -205,7 +200,7 @@ static const weight *weight_of(const storage *s, size_t tile)
 static const uint8_t *rows_of(const weight *w, size_t tile, size_t *first, size_t *n)
 {
   *first = (tile - w->first_tile) * w->tile_rows;
-  *n = least(w->change.n_rows - *first, w->tile_rows);
+  *n = smaller(w->change.n_rows - *first, w->tile_rows);
   return tensor_bytes(w->from) + *first * row_size(w);
 }
 
@@ -216,7 +211,7 @@ void storage_tile(void *work, size_t tile, int worker)
   size_t first, n;
   if (tile < s->n_page_tiles) {
     size_t at = tile * PAGES_SIZE;
-    pages_commit((uint8_t *)s->model->memory + at, least(s->model->memory_size - at, PAGES_SIZE));
+    pages_commit((uint8_t *)s->model->memory + at, smaller(s->model->memory_size - at, PAGES_SIZE));
     return;
   }
   const weight *w = weight_of(s, tile);
@@ -255,7 +250,7 @@ static void convert_read(void *work, size_t tile, int worker)
 {
   (void)worker;
   const rows_read *r = work;
-  size_t at = tile * r->weight->tile_rows, n = least(r->n - at, r->weight->tile_rows);
+  size_t at = tile * r->weight->tile_rows, n = smaller(r->n - at, r->weight->tile_rows);
   convert_rows(r->of->kernel, &r->weight->change, r->rows + at * row_size(r->weight), r->first + at,
                n);
 }
@@ -264,7 +259,7 @@ static void convert_read(void *work, size_t tile, int worker)
 static size_t rows_at_a_time(const weight *w)
 {
   size_t tiles = READ_SIZE / row_size(w) / w->tile_rows;
-  return least(w->change.n_rows, (tiles > 0 ? tiles : 1) * w->tile_rows);
+  return smaller(w->change.n_rows, (tiles > 0 ? tiles : 1) * w->tile_rows);
 }
 
 static bool is_read_and_converted(const weight *w)
@@ -279,7 +274,7 @@ static gpt2_status read_and_convert(const storage *s, const weight *w, pool *p, 
   size_t step = rows_at_a_time(w), n_columns = w->change.n_columns;
   gpt2_status status = GPT2_OK;
   for (size_t first = 0; status == GPT2_OK && first < w->change.n_rows; first += step) {
-    rows_read r = {s, w, buffer, first, least(w->change.n_rows - first, step)};
+    rows_read r = {s, w, buffer, first, smaller(w->change.n_rows - first, step)};
     status = tensor_read(w->from, first * n_columns, r.n * n_columns, buffer, error);
     if (status == GPT2_OK)
       pool_run(p, (r.n + w->tile_rows - 1) / w->tile_rows, pool_threads(p), convert_read, &r);

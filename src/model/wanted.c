@@ -5,11 +5,6 @@
 
 #include "model/score_row.h"
 
-static size_t least(size_t a, size_t b)
-{
-  return a < b ? a : b;
-}
-
 /* ---- Who wants what ---- */
 
 static bool is_last_of_segment(const batch *b, size_t at)
@@ -97,7 +92,7 @@ static gpt2_status find_panel(wanted *w, gpt2_error *error)
     return GPT2_OK;
   }
   gpt2_status status =
-      batch_reserve_rows(b, &b->panel, &b->panel_rows, least(w->n_logits, LOGIT_PANEL_ROWS),
+      batch_reserve_rows(b, &b->panel, &b->panel_rows, smaller(w->n_logits, LOGIT_PANEL_ROWS),
                          (size_t)job->model->config.n_vocab, "logits", error);
   w->logits = b->panel;
   return status;
@@ -125,7 +120,7 @@ gpt2_status wanted_unembed(wanted *w, const pass *p, gpt2_error *error)
   for (w->panel = 0; w->panel < w->n_logits; w->panel += LOGIT_PANEL_ROWS) {
     if (job->stopped(job->user))
       return fail(error, GPT2_ERR_CANCELLED, NO_OFFSET, "cancelled before the logits");
-    size_t n = least(w->n_logits - w->panel, LOGIT_PANEL_ROWS);
+    size_t n = smaller(w->n_logits - w->panel, LOGIT_PANEL_ROWS);
     matmul(job->pool, &(product){.weight = &job->model->unembed,
                                  .x = b->panel_hidden + w->panel * n_embd,
                                  .n_rows = n,
