@@ -155,7 +155,8 @@ static void long_texts_lose_no_more_and_no_less_than_halves_must(void **state)
   free(expected);
 }
 
-/* No instruction set leaves up to 32 rows to BLAS: the sums of ours do not depend on their number. */
+/* No instruction set leaves up to 32 rows to BLAS, and sums of ours do not depend on their
+ * number. */
 static void a_text_has_the_same_bits_in_any_pieces_of_up_to_32_tokens(void **state)
 {
   (void)state;
