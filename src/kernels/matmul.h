@@ -26,8 +26,8 @@ typedef struct matrix {
                 bf16. It has no meaning for f32 and f16 */
 } matrix;
 
-/* Up to so many rows read weights (in, out) in the order in which they lie; more take strips. Of f32
- * and 24 rows, streams made 0.77 times what BLAS did, strips 1.19 (tests/test_kernels --bench
+/* Up to so many rows read weights (in, out) in the order in which they lie; more take strips. Of
+ * f32 and 24 rows, streams made 0.77 times what BLAS did, strips 1.19 (tests/test_kernels --bench
  * crossover). */
 enum { MAX_STREAM_ROWS = 12 };
 
