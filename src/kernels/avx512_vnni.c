@@ -7,6 +7,7 @@
 #include "kernels/packed.h"
 
 #include <immintrin.h>
+#include <math.h>
 
 /* A tile: rows and groups of 16 columns whose sums are kept in registers. One row takes more groups
  * at once, so that several sums are on their way at a time, and several places of memory. */
@@ -184,8 +185,40 @@ static void product_q4_0(const quantized_rows *x, size_t n_rows, const void *gro
   multiply(ELEMENT_Q4_0, x, n_rows, groups, n_out, y, y_stride);
 }
 
+/* ---- Rounding rows ---- */
+
+/* One block, as quantize_block (scalar_types.c) has it. */
+static inline void quantize_block(__m512 low, __m512 high, int8_t *q, float *scale, int32_t *sum)
+{
+  const __m512i magnitude = _mm512_set1_epi32(0x7fffffff);
+  __m512i most = _mm512_max_epi32(_mm512_and_si512(_mm512_castps_si512(low), magnitude),
+                                  _mm512_and_si512(_mm512_castps_si512(high), magnitude));
+  int32_t greatest = _mm512_reduce_max_epi32(most);
+  float step = _mm_cvtss_f32(_mm_castsi128_ps(_mm_cvtsi32_si128(greatest))) / 127.0f;
+  bool finite = greatest < 0x7f800000, any = finite && step >= 0x1p-126f;
+  __m512 inverse = _mm512_set1_ps(any ? 1.0f / step : 0.0f);
+  __mmask16 all = any ? 0xffff : 0;
+  __m512i first = _mm512_maskz_cvtps_epi32(all, _mm512_mul_ps(low, inverse));
+  __m512i second = _mm512_maskz_cvtps_epi32(all, _mm512_mul_ps(high, inverse));
+  _mm_storeu_si128((__m128i *)q, _mm512_cvtepi32_epi8(first));
+  _mm_storeu_si128((__m128i *)(q + 16), _mm512_cvtepi32_epi8(second));
+  *scale = !finite ? NAN : any ? step : 0.0f;
+  *sum = _mm512_reduce_add_epi32(_mm512_add_epi32(first, second));
+}
+
+static void quantize_row(const float *x, size_t n, int8_t *q, float *scale, int32_t *sum)
+{
+  for (size_t i = 0; i < n; i += BLOCK_ELEMENTS, x += BLOCK_ELEMENTS, q += BLOCK_ELEMENTS) {
+    uint32_t there = n - i < BLOCK_ELEMENTS ? (1u << (n - i)) - 1 : UINT32_MAX;
+    __m512 low = _mm512_maskz_loadu_ps((__mmask16)there, x);
+    __m512 high = _mm512_maskz_loadu_ps((__mmask16)(there >> 16), x + 16);
+    quantize_block(low, high, q, scale++, sum++);
+  }
+}
+
 void kernels_avx512_vnni(kernels *table)
 {
+  table->quantize_row = quantize_row;
   table->product_packed[ELEMENT_Q8_0] = product_q8_0;
   table->product_packed[ELEMENT_Q4_0] = product_q4_0;
 }

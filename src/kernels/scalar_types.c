@@ -4,6 +4,7 @@
  * it has these functions compiled for its registers. */
 #include "kernels/packed.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "kernels/math.h"
@@ -67,24 +68,26 @@ static inline float nearest(float x)
   return (x + magic) - magic;
 }
 
+/* Floats without their sign, as integers, have the order of their magnitudes, with infinity and NaN
+ * as the greatest: so the greatest integer is the greatest magnitude, or not finite where any is
+ * not. Compilers make vectors of it, which they may not of a sum of floats. */
 static void quantize_block(const float *x, int8_t *q, float *scale, int32_t *sum)
 {
-  float greatest = 0.0f, not_finite = 0.0f;
+  int32_t greatest = 0, total = 0;
   for (int i = 0; i < BLOCK_ELEMENTS; i++) {
-    float magnitude = float_from_bits(bits_of_float(x[i]) & 0x7fffffff);
+    int32_t magnitude = (int32_t)(bits_of_float(x[i]) & 0x7fffffff);
     greatest = magnitude > greatest ? magnitude : greatest;
-    not_finite += x[i] * 0.0f; /* NaN for infinity and NaN */
   }
-  float step = greatest / 127.0f;
+  float step = float_from_bits((uint32_t)greatest) / 127.0f;
   /* A step below the normal floats has no inverse: such a block is as good as zero. */
-  float inverse = step >= 0x1p-126f && not_finite == 0.0f ? 1.0f / step : 0.0f;
-  int32_t total = 0;
+  bool finite = greatest < 0x7f800000, any = finite && step >= 0x1p-126f;
+  float inverse = any ? 1.0f / step : 0.0f;
   for (int i = 0; i < BLOCK_ELEMENTS; i++) {
-    float rounded = inverse > 0.0f ? nearest(x[i] * inverse) : 0.0f;
+    int32_t rounded = (int32_t)nearest(any ? x[i] * inverse : 0.0f);
     q[i] = (int8_t)rounded;
-    total += q[i];
+    total += rounded;
   }
-  *scale = not_finite == 0.0f ? (inverse > 0.0f ? step : 0.0f) : not_finite;
+  *scale = !finite ? NAN : any ? step : 0.0f;
   *sum = total;
 }
 
