@@ -27,6 +27,7 @@ static int run_checks(void)
     cmocka_unit_test(what_is_not_finite_in_a_strip_shows_in_its_row_or_column_and_in_no_other),
     cmocka_unit_test(weights_widened_before_give_the_same_bits),
     cmocka_unit_test(strips_are_as_wide_as_they_may_be),
+    cmocka_unit_test(packed_rows_stand_in_the_order_of_the_sums),
     cmocka_unit_test(rows_times_packed_weights_are_right_and_the_same_bits_in_any_company),
     cmocka_unit_test(the_sums_of_blocks_are_exact_whatever_their_numbers),
     cmocka_unit_test(a_scale_that_is_not_finite_shows_in_its_row_or_column_and_in_no_other),

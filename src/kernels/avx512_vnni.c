@@ -24,8 +24,7 @@ typedef struct tile {
   size_t row;
   place group[LONE_GROUPS];
   size_t n_columns; /* of all groups together that exist */
-  float *y;
-  size_t y_stride;
+  destination to;
 } tile;
 
 /* Bytes that are asked for ahead of those in use. */
@@ -108,9 +107,10 @@ static inline __attribute__((always_inline)) void run_tile(const tile *t, elemen
     for (int g = 0; g < groups; g++) {
       size_t first = (size_t)g * PACKED_COLUMNS, left = t->n_columns - first;
       __mmask16 there = (__mmask16)(left >= PACKED_COLUMNS ? 0xffff : (1u << left) - 1);
-      float *y = t->y + (size_t)r * t->y_stride + first;
-      __m512 before = _mm512_maskz_loadu_ps(there, y);
-      _mm512_mask_storeu_ps(y, there, _mm512_add_ps(before, total[r][g]));
+      destination to = destination_at(&t->to, (size_t)r, first);
+      if (to.start)
+        total[r][g] = _mm512_add_ps(_mm512_maskz_loadu_ps(there, to.start), total[r][g]);
+      _mm512_mask_storeu_ps(to.y, there, total[r][g]);
     }
 }
 
@@ -118,10 +118,10 @@ static inline __attribute__((always_inline)) void run_tile(const tile *t, elemen
 static inline __attribute__((always_inline)) void run_rows(tile *t, element_type type,
                                                            size_t n_rows, int groups)
 {
-  float *y = t->y;
+  const destination to = t->to;
   for (size_t r = 0; r < n_rows;) {
     t->row = r;
-    t->y = y + r * t->y_stride;
+    t->to = destination_at(&to, r, 0);
     if (n_rows - r >= MAX_ROWS) {
       run_tile(t, type, MAX_ROWS, groups);
       r += MAX_ROWS;
@@ -148,41 +148,41 @@ static void find_groups(tile *t, element_type type, const uint8_t *groups, size_
 static inline __attribute__((always_inline)) void multiply(element_type type,
                                                            const quantized_rows *x, size_t n_rows,
                                                            const uint8_t *groups, size_t n_out,
-                                                           float *y, size_t y_stride)
+                                                           const destination *to)
 {
   size_t size = packed_group_size(type, x->n_blocks), j = 0;
-  tile t = {.x = x, .y_stride = y_stride};
+  tile t = {.x = x};
   for (; n_rows == 1 && j + LONE_GROUPS * PACKED_COLUMNS <= n_out;
        j += LONE_GROUPS * PACKED_COLUMNS) {
     find_groups(&t, type, groups + j / PACKED_COLUMNS * size, LONE_GROUPS);
-    t.y = y + j;
+    t.to = destination_at(to, 0, j);
     t.n_columns = LONE_GROUPS * PACKED_COLUMNS;
     run_tile(&t, type, 1, LONE_GROUPS);
   }
   for (; j + ROW_GROUPS * PACKED_COLUMNS <= n_out; j += ROW_GROUPS * PACKED_COLUMNS) {
     find_groups(&t, type, groups + j / PACKED_COLUMNS * size, ROW_GROUPS);
-    t.y = y + j;
+    t.to = destination_at(to, 0, j);
     t.n_columns = ROW_GROUPS * PACKED_COLUMNS;
     run_rows(&t, type, n_rows, ROW_GROUPS);
   }
   for (; j < n_out; j += PACKED_COLUMNS) {
     find_groups(&t, type, groups + j / PACKED_COLUMNS * size, 1);
-    t.y = y + j;
+    t.to = destination_at(to, 0, j);
     t.n_columns = n_out - j;
     run_rows(&t, type, n_rows, 1);
   }
 }
 
 static void product_q8_0(const quantized_rows *x, size_t n_rows, const void *groups, size_t n_out,
-                         float *y, size_t y_stride)
+                         const destination *to)
 {
-  multiply(ELEMENT_Q8_0, x, n_rows, groups, n_out, y, y_stride);
+  multiply(ELEMENT_Q8_0, x, n_rows, groups, n_out, to);
 }
 
 static void product_q4_0(const quantized_rows *x, size_t n_rows, const void *groups, size_t n_out,
-                         float *y, size_t y_stride)
+                         const destination *to)
 {
-  multiply(ELEMENT_Q4_0, x, n_rows, groups, n_out, y, y_stride);
+  multiply(ELEMENT_Q4_0, x, n_rows, groups, n_out, to);
 }
 
 /* ---- Rounding rows ---- */

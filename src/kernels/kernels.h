@@ -14,15 +14,17 @@
 #include "kernels/attention_step.h"
 #include "kernels/types.h"
 
-/* Products with weights as they are stored: y[r] += x[r] . w for every row r. x (n_rows, n_in) and
- * y (n_rows, n_out) have a stride from row to row, in elements. */
+/* Products with weights as they are stored: y[r] += x[r] . w for every row r. Strides are from row
+ * to row, in elements. */
 
-/* w (n_in, n_out) with a stride in elements. The sum starts from y. */
+/* w (n_in, n_out). x (n_in, n_rows) with a stride: packed rows (pack_rows). The sum starts from y,
+ * in the order in which the inputs are packed. */
 typedef void (*product_in_out)(const float *x, size_t x_stride, size_t n_rows, const void *w,
                                size_t w_stride, size_t n_in, size_t n_out, float *y,
                                size_t y_stride);
 
-/* w (n_out, n_in) contiguous. The sum starts from 0; then y is added. */
+/* w (n_out, n_in) contiguous. x (n_rows, n_in) with a stride. The sum starts from 0; then y is
+ * added. */
 typedef void (*product_out_in)(const float *x, size_t x_stride, size_t n_rows, const void *w,
                                size_t n_in, size_t n_out, float *y, size_t y_stride);
 
@@ -35,11 +37,29 @@ typedef struct quantized_rows {
   size_t n_blocks;
 } quantized_rows;
 
-/* y[r] += x[r] . w for the first n_out columns of packed weights (packed.h); y (n_rows, n_out) with
- * a stride. The sum of a block is an exact integer; blocks are added in their order, starting from
- * 0; then y is added. */
+/* Where the sums of rows go: y = start + sum. Both are (n_rows, n_out) with a stride; `start` may
+ * be y, or with a stride of 0 the same for all rows, or NULL for nothing. */
+typedef struct destination {
+  float *y;
+  size_t stride;
+  const float *start;
+  size_t start_stride;
+} destination;
+
+/* That of the rows and columns from these on. */
+static inline destination destination_at(const destination *to, size_t row, size_t column)
+{
+  destination at = *to;
+  at.y += row * at.stride + column;
+  if (at.start)
+    at.start += row * at.start_stride + column;
+  return at;
+}
+
+/* start + x[r] . w for the first n_out columns of packed weights (packed.h). The sum of a block is
+ * an exact integer; blocks are added in their order, starting from 0; then `start` is added. */
 typedef void (*product_packed)(const quantized_rows *x, size_t n_rows, const void *groups,
-                               size_t n_out, float *y, size_t y_stride);
+                               size_t n_out, const destination *to);
 
 /* Products of rows rounded to bf16 with bf16 weights, for any number of rows. */
 typedef struct bf16_products {
@@ -57,7 +77,7 @@ typedef struct bf16_products {
                  size_t n_out, float *y, size_t y_stride);
 } bf16_products;
 
-enum { MAX_STRIP_COLUMNS = 64 };
+enum { MAX_STRIP_COLUMNS = 64, MAX_STRIP_ROWS = 8 };
 
 /* Products of a few rows read their weights from so many places at once. */
 enum { INPUT_STREAMS = 8 };
@@ -70,21 +90,35 @@ static inline size_t strip_place(size_t i, size_t n)
   return i < stream * INPUT_STREAMS ? i % stream * INPUT_STREAMS + i / stream : i;
 }
 
+/* The input that is added then. */
+static inline size_t strip_input(size_t place, size_t n)
+{
+  size_t stream = n / INPUT_STREAMS;
+  return place < stream * INPUT_STREAMS ? place % INPUT_STREAMS * stream + place / INPUT_STREAMS
+                                        : place;
+}
+
 typedef struct kernels {
   const char *name; /* the instruction sets in use: "scalar", "avx512+vnni" */
 
   /* ---- Products ---- */
 
+  /* Packs rows, x (n_rows, n_in) with a stride, as product_in_out and product_strip want them:
+   * packed (n_in, width), where input i of all rows is row strip_place(i, n_in). Those that are
+   * missing to a width >= n_rows are 0. */
+  void (*pack_rows)(const float *x, size_t x_stride, size_t n_rows, size_t n_in, float *packed,
+                    size_t width);
+
   product_in_out product_in_out[N_STORED_TYPES]; /* by element type: f32, f16, bf16 */
   product_out_in product_out_in[N_STORED_TYPES];
 
-  /* For many rows: y[r] += x[r] . w with a strip of f32 weights, w (n_in, strip_columns)
-   * contiguous, of which the first n_out are used; input i is row strip_place(i, n_in) of it. The
-   * sum starts from 0, in the order of the strip, which is that of product_in_out; then y is
-   * added. */
-  void (*product_strip)(const float *x, size_t x_stride, size_t n_rows, const float *w, size_t n_in,
-                        size_t n_out, float *y, size_t y_stride);
-  size_t strip_columns; /* at most MAX_STRIP_COLUMNS */
+  /* For many rows: start + x[r] . w for n_rows <= strip_rows with a strip of f32 weights. x (n_in,
+   * strip_rows) packed. w (n_in, strip_columns) contiguous, of which the first n_out are used;
+   * input i is row strip_place(i, n_in) of it. The sum starts from 0, in the order of the strip,
+   * which is that of product_in_out; then `start` is added. */
+  void (*product_strip)(const float *x, size_t n_rows, const float *w, size_t n_in, size_t n_out,
+                        const destination *to);
+  size_t strip_columns, strip_rows; /* at most MAX_STRIP_COLUMNS and MAX_STRIP_ROWS */
 
   /* Products of more rows are left to BLAS. By the kernel test's --bench crossover our vector
    * kernels are as fast as OpenBLAS 0.3.21 up to 192 rows, and at 512 rows 0.91 times, where that

@@ -7,10 +7,11 @@
 #include "kernels/blas.h"
 #include "kernels/packed.h"
 #include "kernels/tiling.h"
+#include "kernels/widen.h"
 
 enum {
-  ROUND_ROWS = 8, /* rows that a worker rounds at once */
-  WIDEN_ROWS = 8  /* rows that make it worth widening weights (out, in) once for all of them */
+  PREPARED_ROWS = MAX_STRIP_ROWS, /* that a worker rounds or packs at once: whole tiles of strips */
+  WIDEN_ROWS = 8 /* rows that make it worth widening weights (out, in) once for all of them */
 };
 
 /* The weights of one output and those behind it, of a matrix (out, in). */
@@ -19,28 +20,60 @@ static const void *outputs_at(const matrix *weight, size_t output)
   return (const uint8_t *)weight->data + output * weight->n_in * element_size(weight->type);
 }
 
-/* ---- Rounding the rows, once a product ---- */
+/* The rows that exact products multiply, from `row` on. */
+static const float *exact_rows(const tiling *t, size_t row)
+{
+  return (t->x_rounded ? t->x_rounded : t->work->x) + row * t->work->weight->n_in;
+}
 
-static void round_rows(void *data, size_t index, int worker)
+/* ---- Rounding and packing the rows, once a product ---- */
+
+static void quantize(const tiling *t, size_t row)
+{
+  size_t n_in = t->work->weight->n_in, n_blocks = t->x_int.n_blocks;
+  t->kernel->quantize_row(t->work->x + row * n_in, n_in,
+                          t->x_int.q + row * n_blocks * BLOCK_ELEMENTS,
+                          t->x_int.scale + row * n_blocks, t->x_int.sum + row * n_blocks);
+}
+
+static void round_to_bf16(const tiling *t, size_t row)
+{
+  size_t n_in = t->work->weight->n_in;
+  uint16_t *rounded = t->x_bf16 + row * t->x_stride;
+  t->kernel->from_f32[ELEMENT_BF16](rounded, t->work->x + row * n_in, n_in);
+  if (t->x_stride > n_in)
+    rounded[n_in] = 0;
+  if (t->x_rounded)
+    t->kernel->to_f32[ELEMENT_BF16](t->x_rounded + row * n_in, rounded, n_in);
+}
+
+/* Where a strip's tile of rows begins, `first` being the first input of a range. */
+static float *packed_rows(const tiling *t, size_t row, size_t first)
+{
+  return t->x_packed + row * t->work->weight->n_in + first * t->kernel->strip_rows;
+}
+
+static void pack(const tiling *t, size_t row, size_t n_rows)
+{
+  size_t n_in = t->work->weight->n_in;
+  for (size_t range = 0; range < t->n_ranges; range++) {
+    size_t first = range * t->range;
+    t->kernel->pack_rows(exact_rows(t, row) + first, n_in, n_rows, tiling_inputs(t, range),
+                         packed_rows(t, row, first), t->kernel->strip_rows);
+  }
+}
+
+static void prepare_rows(void *data, size_t index, int worker)
 {
   (void)worker;
-  tiling *t = data;
-  size_t n_in = t->work->weight->n_in, n_blocks = t->x_int.n_blocks;
-  size_t end = smaller(t->work->n_rows, (index + 1) * ROUND_ROWS);
-  for (size_t r = index * ROUND_ROWS; r < end; r++) {
-    const float *x = t->work->x + r * n_in;
-    if (t->way == INTEGERS) {
-      t->kernel->quantize_row(x, n_in, t->x_int.q + r * n_blocks * BLOCK_ELEMENTS,
-                              t->x_int.scale + r * n_blocks, t->x_int.sum + r * n_blocks);
-      continue;
-    }
-    uint16_t *rounded = t->x_bf16 + r * t->x_stride;
-    t->kernel->from_f32[ELEMENT_BF16](rounded, x, n_in);
-    if (t->x_stride > n_in)
-      rounded[n_in] = 0;
-    if (t->x_rounded)
-      t->kernel->to_f32[ELEMENT_BF16](t->x_rounded + r * n_in, rounded, n_in);
-  }
+  const tiling *t = data;
+  size_t first = index * PREPARED_ROWS, end = smaller(t->work->n_rows, first + PREPARED_ROWS);
+  for (size_t row = first; t->way == INTEGERS && row < end; row++)
+    quantize(t, row);
+  for (size_t row = first; t->x_bf16 && row < end; row++)
+    round_to_bf16(t, row);
+  for (size_t row = first; t->x_packed && row < end; row += t->kernel->strip_rows)
+    pack(t, row, smaller(t->kernel->strip_rows, end - row));
 }
 
 /* ---- A tile of y ---- */
@@ -50,19 +83,37 @@ static float *y_at(const product *work, size_t row, size_t column)
   return work->y + row * work->weight->n_out + column;
 }
 
-/* What y holds before products are added: its bias, or what it held plus that. */
+/* y += bias, for what is added to it. */
+static void add_bias(const tiling *t, size_t row, size_t n_rows, size_t column, size_t n_columns)
+{
+  const product *work = t->work;
+  for (size_t r = row; work->accumulate && work->bias && r < row + n_rows; r++)
+    t->kernel->add(y_at(work, r, column), work->bias + column, n_columns);
+}
+
+/* Where the first sums of a tile go: to the bias, or to what y holds and the bias. */
+static destination begin_sums(const tiling *t, size_t row, size_t n_rows, size_t column,
+                              size_t n_columns)
+{
+  const product *work = t->work;
+  float *y = y_at(work, row, column);
+  size_t stride = work->weight->n_out;
+  add_bias(t, row, n_rows, column, n_columns);
+  if (work->accumulate)
+    return (destination){y, stride, y, stride};
+  return (destination){y, stride, work->bias ? work->bias + column : NULL, 0};
+}
+
+/* The same where sums are added to y itself. */
 static void begin_tile(const tiling *t, size_t row, size_t n_rows, size_t column, size_t n_columns)
 {
   const product *work = t->work;
-  for (size_t r = row; r < row + n_rows; r++) {
-    float *y = y_at(work, r, column);
-    if (!work->accumulate && work->bias)
-      memcpy(y, work->bias + column, n_columns * sizeof *y);
-    else if (!work->accumulate)
-      memset(y, 0, n_columns * sizeof *y);
-    else if (work->bias)
-      t->kernel->add(y, work->bias + column, n_columns);
-  }
+  add_bias(t, row, n_rows, column, n_columns);
+  for (size_t r = row; !work->accumulate && r < row + n_rows; r++)
+    if (work->bias)
+      memcpy(y_at(work, r, column), work->bias + column, n_columns * sizeof *work->y);
+    else
+      memset(y_at(work, r, column), 0, n_columns * sizeof *work->y);
 }
 
 static void end_tile(const tiling *t, size_t row, size_t n_rows, size_t column, size_t n_columns)
@@ -71,98 +122,47 @@ static void end_tile(const tiling *t, size_t row, size_t n_rows, size_t column, 
     t->work->activation(y_at(t->work, r, column), n_columns);
 }
 
-/* The rows that exact products multiply, from `row` on. */
-static const float *exact_rows(const tiling *t, size_t row)
-{
-  return (t->x_rounded ? t->x_rounded : t->work->x) + row * t->work->weight->n_in;
-}
-
-static size_t inputs_of(const tiling *t, size_t range)
-{
-  return smaller(t->range, t->work->weight->n_in - range * t->range);
-}
-
 /* ---- Streams ---- */
 
-/* Adds the ranges' sums in their order. */
-static void add_partials(const tiling *t, size_t column, size_t n_columns)
+static float *partial_sums(const tiling *t, size_t range, size_t tile)
 {
-  size_t n_rows = t->work->n_rows, n_out = t->work->weight->n_out;
+  return t->partial + (range * t->n_column_tiles + tile) * t->work->n_rows * t->partial_stride;
+}
+
+/* Adds the ranges' sums in their order. */
+static void add_partials(const tiling *t, size_t tile, size_t column, size_t n_columns)
+{
+  size_t n_rows = t->work->n_rows;
   begin_tile(t, 0, n_rows, column, n_columns);
   for (size_t range = 0; range < t->n_ranges; range++)
     for (size_t r = 0; r < n_rows; r++)
-      t->kernel->add(y_at(t->work, r, column), t->partial + (range * n_rows + r) * n_out + column,
+      t->kernel->add(y_at(t->work, r, column), partial_sums(t, range, tile) + r * t->partial_stride,
                      n_columns);
   end_tile(t, 0, n_rows, column, n_columns);
 }
 
 static void run_stream(void *data, size_t index, int worker)
 {
-  (void)worker;
   tiling *t = data;
   const matrix *weight = t->work->weight;
   size_t n_rows = t->work->n_rows, n_out = weight->n_out;
   size_t range = index / t->n_column_tiles, tile = index % t->n_column_tiles;
   size_t column = tile * t->columns, n_columns = smaller(t->columns, n_out - column);
-  size_t first = range * t->range;
-  float *sums = t->partial + range * n_rows * n_out + column;
-  for (size_t r = 0; r < n_rows; r++)
-    memset(sums + r * n_out, 0, n_columns * sizeof *sums);
+  size_t first = range * t->range, n = tiling_inputs(t, range);
+  float *x = (float *)(t->panels + (size_t)worker * t->panel_size);
+  float *sums = partial_sums(t, range, tile);
+  memset(sums, 0, n_rows * t->partial_stride * sizeof *sums);
+  t->kernel->pack_rows(exact_rows(t, 0) + first, weight->n_in, n_rows, n, x, n_rows);
   const uint8_t *w =
       (const uint8_t *)weight->data + (first * n_out + column) * element_size(weight->type);
-  t->kernel->product_in_out[weight->type](exact_rows(t, 0) + first, weight->n_in, n_rows, w, n_out,
-                                          inputs_of(t, range), n_columns, sums, n_out);
+  t->kernel->product_in_out[weight->type](x, n_rows, n_rows, w, n_out, n, n_columns, sums,
+                                          t->partial_stride);
   if (atomic_fetch_add(&t->n_done[tile], 1) + 1 == t->n_ranges)
-    add_partials(t, column, n_columns);
-}
-
-/* ---- Weights widened to f32 ---- */
-
-/* Where input i of n goes in a panel. */
-static size_t panel_row(const tiling *t, size_t i, size_t n)
-{
-  return t->way == STRIPS ? strip_place(i, n) : i;
-}
-
-/* Inputs [first, first + n) of packed columns: to (n, stride). `first` begins a block. */
-static void unpack(const tiling *t, size_t first, size_t n, size_t column, size_t n_columns,
-                   float *to, size_t stride)
-{
-  const matrix *weight = t->work->weight;
-  size_t n_blocks = packed_blocks(weight->n_in), size = packed_group_size(weight->type, n_blocks);
-  float block[BLOCK_ELEMENTS * PACKED_COLUMNS];
-  for (size_t j = 0, some; j < n_columns; j += some) {
-    size_t within = (column + j) % PACKED_COLUMNS;
-    const uint8_t *group = (const uint8_t *)weight->data + (column + j) / PACKED_COLUMNS * size;
-    some = smaller(PACKED_COLUMNS - within, n_columns - j);
-    for (size_t i = 0; i < n; i += BLOCK_ELEMENTS) {
-      t->kernel->unpack_block[weight->type](group, n_blocks, (first + i) / BLOCK_ELEMENTS, block);
-      for (size_t k = 0; k < smaller(BLOCK_ELEMENTS, n - i); k++)
-        memcpy(to + panel_row(t, i + k, n) * stride + j, block + k * PACKED_COLUMNS + within,
-               some * sizeof *to);
-    }
-  }
-}
-
-/* Inputs [first, first + n) of some columns as f32, to (n, stride). */
-static void widen(const tiling *t, size_t first, size_t n, size_t column, size_t n_columns,
-                  float *to, size_t stride)
-{
-  const matrix *weight = t->work->weight;
-  if (weight->layout == LAYOUT_PACKED) {
-    unpack(t, first, n, column, n_columns, to, stride);
-    return;
-  }
-  const uint8_t *w = weight->data;
-  for (size_t i = 0; i < n; i++) {
-    size_t at = (first + i) * weight->n_out + column;
-    t->kernel->to_f32[weight->type](to + panel_row(t, i, n) * stride,
-                                    w + at * element_size(weight->type), n_columns);
-  }
+    add_partials(t, tile, column, n_columns);
 }
 
 /* Whole columns of weights (out, in) as f32, where they are or in the panel. */
-static const float *widened_dots(const tiling *t, size_t column, size_t n_columns, float *panel)
+static const float *columns_in_f32(const tiling *t, size_t column, size_t n_columns, float *panel)
 {
   const matrix *weight = t->work->weight;
   const void *w = outputs_at(weight, column);
@@ -174,15 +174,39 @@ static const float *widened_dots(const tiling *t, size_t column, size_t n_column
 
 /* ---- The other ways ---- */
 
-static void multiply_strip(const tiling *t, size_t column, size_t n_columns, float *panel)
+/* All rows with a strip of n_in inputs from `first` on. Meanwhile a part of what is upcoming is
+ * asked for, from input `from` to `until`. */
+static void run_strip(const tiling *t, size_t first, size_t n_in, size_t n_columns,
+                      const float *strip, const destination *to, const upcoming *next, size_t from,
+                      size_t until)
 {
-  const product *work = t->work;
-  size_t n_in = work->weight->n_in;
+  size_t n_rows = t->work->n_rows, tile = t->kernel->strip_rows;
+  size_t n_tiles = (n_rows + tile - 1) / tile, n_next = until - from;
+  for (size_t i = 0; i < n_tiles; i++) {
+    size_t row = i * tile;
+    destination at = destination_at(to, row, 0);
+    prefetch_weights(next, from + i * n_next / n_tiles, from + (i + 1) * n_next / n_tiles);
+    t->kernel->product_strip(packed_rows(t, row, first), smaller(tile, n_rows - row), strip, n_in,
+                             n_columns, &at);
+  }
+}
+
+static void multiply_strips(const tiling *t, size_t column, size_t n_columns, float *strips)
+{
+  size_t width = t->kernel->strip_columns;
+  destination to = begin_sums(t, 0, t->work->n_rows, column, n_columns);
   for (size_t range = 0; range < t->n_ranges; range++) {
-    size_t first = range * t->range, n = inputs_of(t, range);
-    widen(t, first, n, column, n_columns, panel, t->kernel->strip_columns);
-    t->kernel->product_strip(exact_rows(t, 0) + first, n_in, work->n_rows, panel, n, n_columns,
-                             y_at(work, 0, column), work->weight->n_out);
+    size_t first = range * t->range, n_in = tiling_inputs(t, range);
+    upcoming next = find_upcoming(t, column, n_columns, range);
+    widen_to_strips(t, first, n_in, column, n_columns, strips);
+    for (size_t j = 0; j < n_columns; j += width) {
+      size_t end = smaller(j + width, n_columns);
+      destination at = destination_at(&to, 0, j);
+      run_strip(t, first, n_in, end - j, strips + j * n_in, &at, &next, j * next.n / n_columns,
+                end * next.n / n_columns);
+    }
+    to.start = to.y;
+    to.start_stride = to.stride;
   }
 }
 
@@ -192,7 +216,7 @@ static void multiply_dots(const tiling *t, size_t column, size_t n_columns, floa
   const matrix *weight = work->weight;
   bool widens = work->n_rows >= WIDEN_ROWS;
   element_type type = widens ? ELEMENT_F32 : weight->type;
-  const void *w = widens ? widened_dots(t, column, n_columns, panel) : outputs_at(weight, column);
+  const void *w = widens ? columns_in_f32(t, column, n_columns, panel) : outputs_at(weight, column);
   t->kernel->product_out_in[type](exact_rows(t, 0), weight->n_in, work->n_rows, w, weight->n_in,
                                   n_columns, y_at(work, 0, column), weight->n_out);
 }
@@ -202,9 +226,10 @@ static void multiply_integers(const tiling *t, size_t column, size_t n_columns)
   const product *work = t->work;
   const matrix *weight = work->weight;
   size_t group = packed_group_size(weight->type, t->x_int.n_blocks);
+  destination to = begin_sums(t, 0, work->n_rows, column, n_columns);
   t->kernel->product_packed[weight->type](
       &t->x_int, work->n_rows, (const uint8_t *)weight->data + column / PACKED_COLUMNS * group,
-      n_columns, y_at(work, 0, column), weight->n_out);
+      n_columns, &to);
 }
 
 static void multiply_pairs(const tiling *t, size_t column, size_t n_columns, uint16_t *panel)
@@ -239,12 +264,12 @@ static void multiply_by_blas(const tiling *t, size_t row, size_t n_rows, size_t 
   for (size_t j = 0; j < n_columns; j += BLAS_COLUMNS) {
     size_t n = smaller(BLAS_COLUMNS, n_columns - j);
     if (weight->layout == LAYOUT_OUT_IN)
-      blas_product(true, n_rows, n, n_in, 1.0f, x, n_in, widened_dots(t, column + j, n, panel),
+      blas_product(true, n_rows, n, n_in, 1.0f, x, n_in, columns_in_f32(t, column + j, n, panel),
                    n_in, 1.0f, y + j, n_out);
     for (size_t range = 0; weight->layout != LAYOUT_OUT_IN && range < t->n_ranges; range++) {
-      widen(t, range * t->range, inputs_of(t, range), column + j, n, panel, BLAS_COLUMNS);
-      blas_product(false, n_rows, n, inputs_of(t, range), 1.0f, x + range * t->range, n_in, panel,
-                   BLAS_COLUMNS, 1.0f, y + j, n_out);
+      widen(t, range * t->range, tiling_inputs(t, range), column + j, n, panel, BLAS_COLUMNS);
+      blas_product(false, n_rows, n, tiling_inputs(t, range), 1.0f, x + range * t->range, n_in,
+                   panel, BLAS_COLUMNS, 1.0f, y + j, n_out);
     }
   }
 }
@@ -257,9 +282,10 @@ static void run_tile(void *data, size_t index, int worker)
   size_t n_rows = smaller(t->rows, work->n_rows - row);
   size_t n_columns = smaller(t->columns, work->weight->n_out - column);
   void *panel = t->panels + (size_t)worker * t->panel_size;
-  begin_tile(t, row, n_rows, column, n_columns);
+  if (t->way != STRIPS && t->way != INTEGERS)
+    begin_tile(t, row, n_rows, column, n_columns);
   if (t->way == STRIPS)
-    multiply_strip(t, column, n_columns, panel);
+    multiply_strips(t, column, n_columns, panel);
   else if (t->way == DOTS)
     multiply_dots(t, column, n_columns, panel);
   else if (t->way == INTEGERS)
@@ -293,8 +319,9 @@ void matmul(pool *p, const product *work)
 {
   tiling t;
   tiling_make(&t, work, pool_threads(p));
-  if (t.way == INTEGERS || t.x_bf16)
-    pool_run(p, (work->n_rows + ROUND_ROWS - 1) / ROUND_ROWS, pool_threads(p), round_rows, &t);
+  if (t.way == INTEGERS || t.x_bf16 || t.x_packed)
+    pool_run(p, (work->n_rows + PREPARED_ROWS - 1) / PREPARED_ROWS, pool_threads(p), prepare_rows,
+             &t);
   run_tiles(p, &t);
 }
 

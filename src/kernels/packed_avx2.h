@@ -30,8 +30,7 @@ typedef struct packed_tile {
   const uint8_t *groups;
   size_t group_size;
   size_t n_columns; /* from the first group on that exist */
-  float *y;
-  size_t y_stride;
+  destination to;
 } packed_tile;
 
 typedef __m256i block_sums[PACKED_ROWS][LONE_VECTORS];
@@ -150,12 +149,14 @@ static inline __attribute__((always_inline)) void add_block(const packed_tile *t
   }
 }
 
-static inline void add_to_y(float *y, vector total, size_t n)
+/* The first n columns of a sum. */
+static inline void put_sum(destination to, vector total, size_t n)
 {
   if (n >= VECTOR)
-    vector_store(y, vector_add(vector_load_f32(y), total));
+    vector_store(to.y, to.start ? vector_add(vector_load_f32(to.start), total) : total);
   else if (n > 0)
-    vector_store_part(y, vector_add(vector_load_f32_part(y, n), total), n);
+    vector_store_part(to.y, to.start ? vector_add(vector_load_f32_part(to.start, n), total) : total,
+                      n);
 }
 
 static inline __attribute__((always_inline)) void
@@ -177,7 +178,7 @@ run_packed_tile(const packed_tile *t, element_type type, int rows, int vectors)
     for (int v = 0; v < vectors; v++) {
       size_t first = (size_t)v * VECTOR;
       if (first < t->n_columns)
-        add_to_y(t->y + (size_t)r * t->y_stride + first, total[r][v], t->n_columns - first);
+        put_sum(destination_at(&t->to, (size_t)r, first), total[r][v], t->n_columns - first);
     }
 }
 
@@ -185,10 +186,10 @@ run_packed_tile(const packed_tile *t, element_type type, int rows, int vectors)
 static inline __attribute__((always_inline)) void run_packed_rows(packed_tile *t, element_type type,
                                                                   size_t n_rows)
 {
-  float *y = t->y;
+  const destination to = t->to;
   for (size_t r = 0; r < n_rows;) {
     t->row = r;
-    t->y = y + r * t->y_stride;
+    t->to = destination_at(&to, r, 0);
     if (n_rows - r >= PACKED_ROWS) {
       run_packed_tile(t, type, PACKED_ROWS, ROW_VECTORS);
       r += PACKED_ROWS;
@@ -204,36 +205,36 @@ static inline __attribute__((always_inline)) void run_packed_rows(packed_tile *t
 
 static inline __attribute__((always_inline)) void
 multiply_packed(element_type type, const quantized_rows *x, size_t n_rows, const uint8_t *groups,
-                size_t n_out, float *y, size_t y_stride)
+                size_t n_out, const destination *to)
 {
   enum { LONE_COLUMNS = LONE_VECTORS * VECTOR };
-  packed_tile t = {.x = x, .y_stride = y_stride};
+  packed_tile t = {.x = x};
   t.group_size = packed_group_size(type, x->n_blocks);
   size_t j = 0;
   for (; n_rows == 1 && j + LONE_COLUMNS <= n_out; j += LONE_COLUMNS) {
     t.groups = groups + j / PACKED_COLUMNS * t.group_size;
     t.n_columns = LONE_COLUMNS;
-    t.y = y + j;
+    t.to = destination_at(to, 0, j);
     run_packed_tile(&t, type, 1, LONE_VECTORS);
   }
   for (; j < n_out; j += PACKED_COLUMNS) {
     t.groups = groups + j / PACKED_COLUMNS * t.group_size;
     t.n_columns = n_out - j;
-    t.y = y + j;
+    t.to = destination_at(to, 0, j);
     run_packed_rows(&t, type, n_rows);
   }
 }
 
 static void product_q8_0(const quantized_rows *x, size_t n_rows, const void *groups, size_t n_out,
-                         float *y, size_t y_stride)
+                         const destination *to)
 {
-  multiply_packed(ELEMENT_Q8_0, x, n_rows, groups, n_out, y, y_stride);
+  multiply_packed(ELEMENT_Q8_0, x, n_rows, groups, n_out, to);
 }
 
 static void product_q4_0(const quantized_rows *x, size_t n_rows, const void *groups, size_t n_out,
-                         float *y, size_t y_stride)
+                         const destination *to)
 {
-  multiply_packed(ELEMENT_Q4_0, x, n_rows, groups, n_out, y, y_stride);
+  multiply_packed(ELEMENT_Q4_0, x, n_rows, groups, n_out, to);
 }
 
 static void fill_packed_products(kernels *table)

@@ -3,6 +3,8 @@
 #ifndef KERNELS_PRODUCTS_STORED_H
 #define KERNELS_PRODUCTS_STORED_H
 
+#include <string.h>
+
 #define STREAMS INPUT_STREAMS
 
 #define ELEMENT         float
@@ -23,79 +25,98 @@
 #define LOAD_PART(p, n) vector_load_bf16_part(p, n)
 #include "kernels/products_vectors.h"
 
+/* ---- Packed rows ---- */
+
+/* to[i][r] = x[r][i], each with a stride: four rows and inputs at a time, and what is left one by
+ * one. */
+static void transpose(const float *x, size_t x_stride, size_t n_rows, size_t n_in, float *to,
+                      size_t to_stride)
+{
+  for (size_t r = 0, rows; r < n_rows; r += rows) {
+    size_t i = 0;
+    rows = r + 4 <= n_rows ? 4 : 1;
+    for (; rows == 4 && i + 4 <= n_in; i += 4) {
+      const float *from = x + r * x_stride + i;
+      __m128 a = _mm_loadu_ps(from), b = _mm_loadu_ps(from + x_stride);
+      __m128 c = _mm_loadu_ps(from + 2 * x_stride), d = _mm_loadu_ps(from + 3 * x_stride);
+      _MM_TRANSPOSE4_PS(a, b, c, d);
+      _mm_storeu_ps(to + i * to_stride + r, a);
+      _mm_storeu_ps(to + (i + 1) * to_stride + r, b);
+      _mm_storeu_ps(to + (i + 2) * to_stride + r, c);
+      _mm_storeu_ps(to + (i + 3) * to_stride + r, d);
+    }
+    for (; i < n_in; i++)
+      for (size_t k = r; k < r + rows; k++)
+        to[i * to_stride + k] = x[k * x_stride + i];
+  }
+}
+
+static void pack_rows(const float *x, size_t x_stride, size_t n_rows, size_t n_in, float *packed,
+                      size_t width)
+{
+  size_t stream = n_in / STREAMS, done = stream * STREAMS;
+  if (width == 1) /* the streams of the row are what rows are otherwise */
+    transpose(x, stream, STREAMS, stream, packed, STREAMS);
+  for (size_t s = 0; width > 1 && s < STREAMS; s++)
+    transpose(x + s * stream, x_stride, n_rows, stream, packed + s * width, STREAMS * width);
+  transpose(x + done, x_stride, n_rows, n_in - done, packed + done * width, width);
+  for (size_t i = 0; n_rows < width && i < n_in; i++)
+    memset(packed + i * width + n_rows, 0, (width - n_rows) * sizeof *packed);
+}
+
 /* ---- Strips ---- */
 
 enum { STRIP_COLUMNS = TILE_VECTORS * VECTOR };
 
-/* The sums of a tile. */
-typedef struct strip_sums {
-  vector of[TILE_ROWS][TILE_VECTORS];
-} strip_sums;
-
-/* Adds x[r][0] w to the sums; w (STRIP_COLUMNS). */
-static inline __attribute__((always_inline)) void
-add_input(strip_sums *sum, const float *x, size_t x_stride, int rows, const float *w, int vectors)
+/* One vector of a sum, or its first `part` columns (0: all of them). */
+static inline void put_strip(destination to, vector sum, size_t part)
 {
-  for (int r = 0; r < rows; r++) {
-    vector factor = vector_all(x[(size_t)r * x_stride]);
-    for (int v = 0; v < vectors; v++)
-      sum->of[r][v] = vector_fma(factor, vector_load_f32(w + v * VECTOR), sum->of[r][v]);
-  }
+  if (part)
+    vector_store_part(to.y, to.start ? vector_add(vector_load_f32_part(to.start, part), sum) : sum,
+                      part);
+  else
+    vector_store(to.y, to.start ? vector_add(vector_load_f32(to.start), sum) : sum);
 }
 
-/* y += x . w for a tile of rows and `vectors` vectors of columns, or of one vector of which only
- * `part` columns exist (0: all of them). */
-static inline __attribute__((always_inline)) void tile_strip(const float *x, size_t x_stride,
-                                                             int rows, const float *w, size_t n_in,
-                                                             int vectors, size_t part, float *y,
-                                                             size_t y_stride)
+/* start + x . w for the first n_rows of a tile of rows and `vectors` vectors of columns from `j`
+ * on, or for one vector of which only `part` columns exist (0: all of them). */
+static inline __attribute__((always_inline)) void tile_strip(const float *x, size_t n_rows,
+                                                             const float *w, size_t n_in, size_t j,
+                                                             int vectors, size_t part,
+                                                             const destination *to)
 {
-  strip_sums sum;
-  size_t stream = n_in / STREAMS;
-  for (int r = 0; r < rows; r++)
+  vector sum[TILE_ROWS][TILE_VECTORS];
+  for (int r = 0; r < TILE_ROWS; r++)
     for (int v = 0; v < vectors; v++)
-      sum.of[r][v] = vector_zero();
-  for (size_t i = 0; i < stream; i++) {
-    const float *at = x + i;
-    for (int s = 0; s < STREAMS; s++, at += stream, w += STRIP_COLUMNS)
-      add_input(&sum, at, x_stride, rows, w, vectors);
-  }
-  for (size_t i = stream * STREAMS; i < n_in; i++, w += STRIP_COLUMNS)
-    add_input(&sum, x + i, x_stride, rows, w, vectors);
-  for (int r = 0; r < rows; r++)
-    for (int v = 0; v < vectors; v++) {
-      float *at = y + (size_t)r * y_stride + v * VECTOR;
-      if (part)
-        vector_store_part(at, vector_add(vector_load_f32_part(at, part), sum.of[r][v]), part);
-      else
-        vector_store(at, vector_add(vector_load_f32(at), sum.of[r][v]));
+      sum[r][v] = vector_zero();
+  w += j;
+  for (size_t i = 0; i < n_in; i++, x += TILE_ROWS, w += STRIP_COLUMNS) {
+    vector weight[TILE_VECTORS];
+    for (int v = 0; v < vectors; v++)
+      weight[v] = vector_load_f32(w + v * VECTOR);
+    for (int r = 0; r < TILE_ROWS; r++) {
+      vector factor = vector_all(x[r]);
+      for (int v = 0; v < vectors; v++)
+        sum[r][v] = vector_fma(factor, weight[v], sum[r][v]);
     }
+  }
+  for (int r = 0; r < TILE_ROWS; r++)
+    for (int v = 0; (size_t)r < n_rows && v < vectors; v++)
+      put_strip(destination_at(to, (size_t)r, j + (size_t)v * VECTOR), sum[r][v], part);
 }
 
-static inline __attribute__((always_inline)) void
-rows_of_strip(const float *x, size_t x_stride, size_t n_rows, const float *w, size_t n_in,
-              int vectors, size_t part, float *y, size_t y_stride)
+static void strip(const float *x, size_t n_rows, const float *w, size_t n_in, size_t n_out,
+                  const destination *to)
 {
-  size_t r = 0;
-  for (; r + TILE_ROWS <= n_rows; r += TILE_ROWS)
-    tile_strip(x + r * x_stride, x_stride, TILE_ROWS, w, n_in, vectors, part, y + r * y_stride,
-               y_stride);
-  for (; r < n_rows; r++)
-    tile_strip(x + r * x_stride, x_stride, 1, w, n_in, vectors, part, y + r * y_stride, y_stride);
-}
-
-static void strip(const float *x, size_t x_stride, size_t n_rows, const float *w, size_t n_in,
-                  size_t n_out, float *y, size_t y_stride)
-{
+  size_t j = 0;
   if (n_out == STRIP_COLUMNS) {
-    rows_of_strip(x, x_stride, n_rows, w, n_in, TILE_VECTORS, 0, y, y_stride);
+    tile_strip(x, n_rows, w, n_in, 0, TILE_VECTORS, 0, to);
     return;
   }
-  size_t j = 0;
   for (; j + VECTOR <= n_out; j += VECTOR)
-    rows_of_strip(x, x_stride, n_rows, w + j, n_in, 1, 0, y + j, y_stride);
+    tile_strip(x, n_rows, w, n_in, j, 1, 0, to);
   if (j < n_out)
-    rows_of_strip(x, x_stride, n_rows, w + j, n_in, 1, n_out - j, y + j, y_stride);
+    tile_strip(x, n_rows, w, n_in, j, 1, n_out - j, to);
 }
 
 static void fill_stored_products(kernels *table)
@@ -106,8 +127,10 @@ static void fill_stored_products(kernels *table)
   table->product_out_in[ELEMENT_F32] = out_in_f32;
   table->product_out_in[ELEMENT_F16] = out_in_f16;
   table->product_out_in[ELEMENT_BF16] = out_in_bf16;
+  table->pack_rows = pack_rows;
   table->product_strip = strip;
   table->strip_columns = STRIP_COLUMNS;
+  table->strip_rows = TILE_ROWS;
   table->own_rows = SIZE_MAX;
 }
 

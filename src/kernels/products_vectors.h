@@ -15,72 +15,85 @@
  * its start to its end: the memory of a processor has more to give to several readers than to one.
  * The outputs meanwhile stay in the cache. */
 
-/* Bytes that are asked for ahead of those in use; measured: 512 to 2048 are about as good. */
+/* Bytes that are asked for ahead of those in use; measured: 512 to 4096 are about as good. */
 #define AHEAD 1024
 
-/* The inputs of a product, or of a part of it: input i of stream s is s * stream + i. */
-typedef struct OF(inputs) {
-  const float *x;
-  size_t x_stride;
-  const ELEMENT *w;
-  size_t w_stride;
-  int n_streams;
-  size_t stream, n; /* inputs of a stream, and how many of them are to be added */
-} OF(inputs);
-
-/* y[r] += x[r] w for input `i` of all streams: the weights of a few columns are loaded once for all
- * rows, and y is loaded and stored once for all streams. */
-static inline __attribute__((always_inline)) void OF(add_step)(const OF(inputs) * in, size_t i,
-                                                               int n_streams, size_t n_rows,
-                                                               size_t n_out, float *y,
-                                                               size_t y_stride)
-{
+/* One input of each stream, and where its products go. */
+typedef struct OF(step) {
   const ELEMENT *w[STREAMS];
-  for (int s = 0; s < n_streams; s++)
-    w[s] = in->w + ((size_t)s * in->stream + i) * in->w_stride;
-  for (size_t j = 0; j < n_out; j += VECTOR) {
-    size_t part = n_out - j < VECTOR ? n_out - j : 0;
-    vector weight[STREAMS];
-    for (int s = 0; s < n_streams; s++) {
-      _mm_prefetch((const char *)(w[s] + j) + AHEAD, _MM_HINT_T0);
-      weight[s] = part ? LOAD_PART(w[s] + j, part) : LOAD(w[s] + j);
+  const float *x; /* (streams, x_stride) */
+  size_t x_stride;
+  float *y;
+  size_t y_stride;
+} OF(step);
+
+/* y[r] += x[r] w for `vectors` vectors of columns from `j` on, or one of which only `part` exist
+ * (0: all of them): the weights are loaded once for all rows, y is loaded and stored once for all
+ * streams. What comes `ahead` elements further on is asked for. */
+static inline __attribute__((always_inline)) void OF(add_columns)(const OF(step) * s, int n_streams,
+                                                                  size_t n_rows, size_t j,
+                                                                  int vectors, size_t part,
+                                                                  size_t ahead)
+{
+  vector weight[STREAMS][STREAM_VECTORS];
+  for (int k = 0; k < n_streams; k++)
+    for (int v = 0; v < vectors; v++) {
+      const ELEMENT *at = s->w[k] + j + v * VECTOR;
+      if (v * VECTOR * sizeof(ELEMENT) % 64 == 0)
+        _mm_prefetch((const char *)(at + ahead), _MM_HINT_T0);
+      weight[k][v] = part ? LOAD_PART(at, part) : LOAD(at);
     }
-    for (size_t r = 0; r < n_rows; r++) {
-      const float *x = in->x + r * in->x_stride + i;
-      float *at = y + r * y_stride + j;
-      vector sum = part ? vector_load_f32_part(at, part) : vector_load_f32(at);
-      for (int s = 0; s < n_streams; s++)
-        sum = vector_fma(vector_all(x[(size_t)s * in->stream]), weight[s], sum);
+  for (size_t r = 0; r < n_rows; r++) {
+    float *y = s->y + r * s->y_stride + j;
+    vector sum[STREAM_VECTORS];
+    for (int v = 0; v < vectors; v++)
+      sum[v] = part ? vector_load_f32_part(y, part) : vector_load_f32(y + v * VECTOR);
+    for (int k = 0; k < n_streams; k++) {
+      vector factor = vector_all(s->x[(size_t)k * s->x_stride + r]);
+      for (int v = 0; v < vectors; v++)
+        sum[v] = vector_fma(factor, weight[k][v], sum[v]);
+    }
+    for (int v = 0; v < vectors; v++)
       if (part)
-        vector_store_part(at, sum, part);
+        vector_store_part(y, sum[v], part);
       else
-        vector_store(at, sum);
-    }
+        vector_store(y + v * VECTOR, sum[v]);
   }
 }
 
-/* All inputs of all streams. */
-static inline __attribute__((always_inline)) void OF(add_inputs)(const OF(inputs) * in,
-                                                                 int n_streams, size_t n_rows,
-                                                                 size_t n_out, float *y,
-                                                                 size_t y_stride)
+/* All columns. Ahead of a row's last ones come the first ones of the row behind it. */
+static inline __attribute__((always_inline)) void
+OF(add_inputs)(const OF(step) * s, int n_streams, size_t n_rows, size_t n_out, size_t w_stride)
 {
-  for (size_t i = 0; i < in->n; i++)
-    if (n_rows == 1)
-      OF(add_step)(in, i, n_streams, 1, n_out, y, y_stride);
-    else
-      OF(add_step)(in, i, n_streams, n_rows, n_out, y, y_stride);
+  const size_t ahead = AHEAD / sizeof(ELEMENT), next = ahead - n_out + w_stride;
+  size_t j = 0;
+  for (; j + STREAM_VECTORS * VECTOR <= n_out; j += STREAM_VECTORS * VECTOR)
+    OF(add_columns)
+  (s, n_streams, n_rows, j, STREAM_VECTORS, 0, j + ahead < n_out ? ahead : next);
+  for (; j + VECTOR <= n_out; j += VECTOR)
+    OF(add_columns)(s, n_streams, n_rows, j, 1, 0, next);
+  if (j < n_out)
+    OF(add_columns)(s, n_streams, n_rows, j, 1, n_out - j, next);
 }
 
 static void OF(in_out)(const float *x, size_t x_stride, size_t n_rows, const void *weights,
                        size_t w_stride, size_t n_in, size_t n_out, float *y, size_t y_stride)
 {
   const ELEMENT *w = weights;
-  size_t stream = n_in / STREAMS, done = stream * STREAMS;
-  OF(inputs) streams = {x, x_stride, w, w_stride, STREAMS, stream, stream};
-  OF(inputs) rest = {x + done, x_stride, w + done * w_stride, w_stride, 1, 0, n_in - done};
-  OF(add_inputs)(&streams, STREAMS, n_rows, n_out, y, y_stride);
-  OF(add_inputs)(&rest, 1, n_rows, n_out, y, y_stride);
+  size_t stream = n_in / STREAMS;
+  OF(step) s = {.x = x, .x_stride = x_stride, .y = y, .y_stride = y_stride};
+  for (size_t i = 0; i < stream; i++, s.x += STREAMS * x_stride) {
+    for (int k = 0; k < STREAMS; k++)
+      s.w[k] = w + ((size_t)k * stream + i) * w_stride;
+    if (n_rows == 1)
+      OF(add_inputs)(&s, STREAMS, 1, n_out, w_stride);
+    else
+      OF(add_inputs)(&s, STREAMS, n_rows, n_out, w_stride);
+  }
+  for (size_t i = stream * STREAMS; i < n_in; i++, s.x += x_stride) {
+    s.w[0] = w + i * w_stride;
+    OF(add_inputs)(&s, 1, n_rows, n_out, w_stride);
+  }
 }
 
 /* ---- w (n_out, n_in): dot products, whose lanes are added at the end ---- */
@@ -130,7 +143,10 @@ OF(columns_out_in)(const float *x, size_t x_stride, size_t n_rows, const ELEMENT
   for (; r + DOT_ROWS <= n_rows; r += DOT_ROWS)
     OF(tile_out_in)
   (x + r * x_stride, x_stride, DOT_ROWS, w, n_in, columns, step, y + r * y_stride, y_stride);
-  for (; r < n_rows; r++)
+  for (; r + 2 <= n_rows; r += 2)
+    OF(tile_out_in)
+  (x + r * x_stride, x_stride, 2, w, n_in, columns, step, y + r * y_stride, y_stride);
+  if (r < n_rows)
     OF(tile_out_in)
   (x + r * x_stride, x_stride, 1, w, n_in, columns, step, y + r * y_stride, y_stride);
 }

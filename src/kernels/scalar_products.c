@@ -14,6 +14,16 @@ static inline float same_f32(float value)
   return value;
 }
 
+/* ---- Rows ---- */
+
+static void pack_rows(const float *x, size_t x_stride, size_t n_rows, size_t n_in, float *packed,
+                      size_t width)
+{
+  for (size_t place = 0; place < n_in; place++, packed += width)
+    for (size_t r = 0; r < width; r++)
+      packed[r] = r < n_rows ? x[r * x_stride + strip_input(place, n_in)] : 0.0f;
+}
+
 /* ---- Weights as they are stored ----
  * The same text for each element type, as there is one loop and three ways to read a weight. */
 
@@ -22,10 +32,11 @@ static inline float same_f32(float value)
                             size_t w_stride, size_t n_in, size_t n_out, float *y, size_t y_stride) \
   {                                                                                                \
     const element *w = weights;                                                                    \
-    for (size_t i = 0; i < n_in; i++)                                                              \
+    for (size_t place = 0; place < n_in; place++)                                                  \
       for (size_t r = 0; r < n_rows; r++)                                                          \
         for (size_t j = 0; j < n_out; j++)                                                         \
-          y[r * y_stride + j] += x[r * x_stride + i] * widen(w[i * w_stride + j]);                 \
+          y[r * y_stride + j] +=                                                                   \
+              x[place * x_stride + r] * widen(w[strip_input(place, n_in) * w_stride + j]);         \
   }                                                                                                \
                                                                                                    \
   static float dot_##type(const float *x, const element *w, size_t n)                              \
@@ -55,18 +66,24 @@ DEFINE_PRODUCTS(bf16, uint16_t, bf16_to_f32)
 
 /* ---- Strips ---- */
 
-enum { STRIP_COLUMNS = 16 };
+enum { STRIP_COLUMNS = 16, STRIP_ROWS = 4 };
 
-static void strip(const float *x, size_t x_stride, size_t n_rows, const float *w, size_t n_in,
-                  size_t n_out, float *y, size_t y_stride)
+static void put_sum(const destination *to, size_t row, size_t column, float sum)
+{
+  float *y = to->y + row * to->stride + column;
+  *y = to->start ? to->start[row * to->start_stride + column] + sum : sum;
+}
+
+static void strip(const float *x, size_t n_rows, const float *w, size_t n_in, size_t n_out,
+                  const destination *to)
 {
   for (size_t r = 0; r < n_rows; r++) {
     float sum[STRIP_COLUMNS] = {0};
     for (size_t i = 0; i < n_in; i++)
       for (size_t j = 0; j < STRIP_COLUMNS; j++)
-        sum[j] += x[r * x_stride + i] * w[strip_place(i, n_in) * STRIP_COLUMNS + j];
+        sum[j] += x[i * STRIP_ROWS + r] * w[i * STRIP_COLUMNS + j];
     for (size_t j = 0; j < n_out; j++)
-      y[r * y_stride + j] += sum[j];
+      put_sum(to, r, j, sum[j]);
   }
 }
 
@@ -103,30 +120,31 @@ static float packed_dot(element_type type, const quantized_rows *x, size_t row, 
 }
 
 static void multiply_packed(element_type type, const quantized_rows *x, size_t n_rows,
-                            const void *groups, size_t n_out, float *y, size_t y_stride)
+                            const void *groups, size_t n_out, const destination *to)
 {
   size_t group_size = packed_group_size(type, x->n_blocks);
   for (size_t j = 0; j < n_out; j++)
     for (size_t r = 0; r < n_rows; r++)
-      y[r * y_stride + j] +=
-          packed_dot(type, x, r, (const uint8_t *)groups + j / PACKED_COLUMNS * group_size,
-                     j % PACKED_COLUMNS);
+      put_sum(to, r, j,
+              packed_dot(type, x, r, (const uint8_t *)groups + j / PACKED_COLUMNS * group_size,
+                         j % PACKED_COLUMNS));
 }
 
 static void product_q8_0(const quantized_rows *x, size_t n_rows, const void *groups, size_t n_out,
-                         float *y, size_t y_stride)
+                         const destination *to)
 {
-  multiply_packed(ELEMENT_Q8_0, x, n_rows, groups, n_out, y, y_stride);
+  multiply_packed(ELEMENT_Q8_0, x, n_rows, groups, n_out, to);
 }
 
 static void product_q4_0(const quantized_rows *x, size_t n_rows, const void *groups, size_t n_out,
-                         float *y, size_t y_stride)
+                         const destination *to)
 {
-  multiply_packed(ELEMENT_Q4_0, x, n_rows, groups, n_out, y, y_stride);
+  multiply_packed(ELEMENT_Q4_0, x, n_rows, groups, n_out, to);
 }
 
 void kernels_scalar_products(kernels *table)
 {
+  table->pack_rows = pack_rows;
   table->product_in_out[ELEMENT_F32] = in_out_f32;
   table->product_in_out[ELEMENT_F16] = in_out_f16;
   table->product_in_out[ELEMENT_BF16] = in_out_bf16;
@@ -135,6 +153,7 @@ void kernels_scalar_products(kernels *table)
   table->product_out_in[ELEMENT_BF16] = out_in_bf16;
   table->product_strip = strip;
   table->strip_columns = STRIP_COLUMNS;
+  table->strip_rows = STRIP_ROWS;
   table->own_rows = 32;
   table->product_packed[ELEMENT_Q8_0] = product_q8_0;
   table->product_packed[ELEMENT_Q4_0] = product_q4_0;

@@ -9,6 +9,7 @@
 enum { PAIR_ROWS = 8 };
 
 enum {
+  STRIPS_AT_ONCE = 4,    /* of a tile: their weights are read as lines that follow each other */
   MAX_RANGE = 384,       /* inputs of a range: a strip of them stays in the first-level cache */
   MAX_STREAM = 1536,     /* columns of a stream's tile: their sums stay in the first-level cache */
   COLUMN_UNIT = 48,      /* columns of a stream's tile are a multiple of it, so whole cache lines;
@@ -51,7 +52,7 @@ static size_t choose_columns(const tiling *t)
     n = (n_out + MAX_STREAM - 1) / MAX_STREAM;
     return round_up((n_out + n - 1) / n, COLUMN_UNIT);
   case STRIPS:
-    return t->kernel->strip_columns;
+    return STRIPS_AT_ONCE * t->kernel->strip_columns;
   case PAIRS:
     return t->work->weight->layout == LAYOUT_OUT_IN ? DOT_COLUMNS : COLUMN_UNIT;
   case DOTS:
@@ -69,8 +70,10 @@ static size_t panel_floats(const tiling *t)
 {
   size_t n_in = t->work->weight->n_in;
   switch (t->way) {
+  case STREAM:
+    return t->range * t->work->n_rows;
   case STRIPS:
-    return t->range * t->kernel->strip_columns;
+    return t->range * t->columns;
   case PAIRS:
     return t->work->weight->layout == LAYOUT_OUT_IN ? 0 : (n_in + 1) / 2 * COLUMN_UNIT;
   case DOTS:
@@ -105,7 +108,7 @@ static void *take(arena *a, size_t n, size_t size)
   return part;
 }
 
-static void take_rounded_rows(tiling *t, arena *a)
+static void take_rows(tiling *t, arena *a)
 {
   const matrix *weight = t->work->weight;
   size_t n_rows = t->work->n_rows, n_blocks = packed_blocks(weight->n_in);
@@ -114,6 +117,9 @@ static void take_rounded_rows(tiling *t, arena *a)
                                 .scale = take(a, n_rows, n_blocks * sizeof(float)),
                                 .sum = take(a, n_rows, n_blocks * sizeof(int32_t)),
                                 .n_blocks = n_blocks};
+  if (t->way == STRIPS)
+    t->x_packed =
+        take(a, round_up(n_rows, t->kernel->strip_rows), weight->n_in * sizeof *t->x_packed);
   if (!weight->fast || weight->type != ELEMENT_BF16)
     return;
   t->x_stride = round_up(weight->n_in, 2);
@@ -130,10 +136,12 @@ static void lay_out(tiling *t, arena *a, int n_threads)
   t->columns = choose_columns(t);
   t->n_column_tiles = (work->weight->n_out + t->columns - 1) / t->columns;
   t->rows = t->way == BLAS && blas_max_workers() > 1 ? BLAS_ROWS : work->n_rows;
-  take_rounded_rows(t, a);
+  take_rows(t, a);
   if (t->way == STREAM) {
-    size_t n = work->n_rows * t->n_ranges; /* at most MAX_STREAM_ROWS times n_in */
-    t->partial = take(a, n, work->weight->n_out * sizeof *t->partial);
+    /* Rows that stood a multiple of 4096 bytes apart would push each other out of the cache. */
+    t->partial_stride = t->columns + MEMORY_ALIGNMENT / sizeof *t->partial;
+    size_t n = t->n_ranges * t->n_column_tiles * work->n_rows; /* few, as MAX_STREAM_ROWS is */
+    t->partial = take(a, n, t->partial_stride * sizeof *t->partial);
     t->n_done = take(a, t->n_column_tiles, sizeof *t->n_done);
   }
   t->panel_size = round_up(panel_floats(t) * sizeof(float), MEMORY_ALIGNMENT);

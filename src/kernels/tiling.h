@@ -31,9 +31,11 @@ typedef struct tiling {
 
   uint16_t *x_bf16;     /* (n_rows, x_stride) rows rounded to bf16 ... */
   float *x_rounded;     /* (n_rows, n_in) ... and widened again */
+  float *x_packed;      /* (row tiles of a strip, n_in, strip_rows) rows packed range by range */
   quantized_rows x_int; /* rows rounded to int8 */
   size_t x_stride;
-  float *partial;           /* (n_ranges, n_rows, n_out) sums of a stream's ranges */
+  float *partial; /* (n_ranges, n_column_tiles, n_rows, partial_stride) a stream's sums */
+  size_t partial_stride;
   _Atomic uint32_t *n_done; /* (n_column_tiles) ranges of these columns that are finished */
   uint8_t *panels;          /* (n_threads, panel_size) */
   size_t panel_size;
@@ -48,6 +50,12 @@ enum { BLAS_ROWS = 512, BLAS_COLUMNS = 192 };
 
 /* Cuts `work` into tiles and finds their memory in work->scratch. */
 void tiling_make(tiling *t, const product *work, int n_threads);
+
+/* The inputs of a range. */
+static inline size_t tiling_inputs(const tiling *t, size_t range)
+{
+  return smaller(t->range, t->work->weight->n_in - range * t->range);
+}
 
 /* Whether weights need no widening. */
 static inline bool tiling_is_f32(const matrix *weight)

@@ -15,6 +15,7 @@ enum { VECTOR = 8 };
 /* A tile of a product of several rows: its sums, a register each, leave a few for what is
  * loaded. */
 enum { TILE_ROWS = 4, TILE_VECTORS = 3, DOT_ROWS = 2 };
+enum { STREAM_VECTORS = 1 };
 enum { ATTENTION_ROWS = 6, ATTENTION_VECTORS = 2 };
 
 typedef __m256 vector;

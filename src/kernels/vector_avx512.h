@@ -14,6 +14,7 @@ enum { VECTOR = 16 };
 /* A tile of a product of several rows: its sums, a register each, leave a few for what is
  * loaded. */
 enum { TILE_ROWS = 8, TILE_VECTORS = 3, DOT_ROWS = 6 };
+enum { STREAM_VECTORS = 2 };
 enum { ATTENTION_ROWS = 4, ATTENTION_VECTORS = 4 };
 
 typedef __m512 vector;

@@ -78,7 +78,7 @@ static void run_packed(const void *data)
     const bench_shape *s = &p->shapes[i];
     quantized_rows x = bench_rows_int8(s->n_in);
     kernels_in_use()->product_packed[p->type](&x, p->n_rows, bench_weights(p->type), s->n_out,
-                                              bench_y(), s->n_out);
+                                              &(destination){bench_y(), s->n_out, NULL, 0});
   }
 }
 

@@ -24,8 +24,8 @@ typedef struct product_of {
 static void run_in_out(const kernels *kernel, const void *data)
 {
   const product_of *p = data;
-  kernel->product_in_out[p->type](p->x, p->n_in, p->n_rows, p->w, p->n_out, p->n_in, p->n_out, p->y,
-                                  p->n_out);
+  kernel->product_in_out[p->type](p->x, p->n_rows, p->n_rows, p->w, p->n_out, p->n_in, p->n_out,
+                                  p->y, p->n_out);
 }
 
 static void run_out_in(const kernels *kernel, const void *data)
@@ -35,20 +35,26 @@ static void run_out_in(const kernels *kernel, const void *data)
                                   p->n_out);
 }
 
-/* All strips of a matrix, as if each had been widened before. */
+/* All strips of a matrix, as if each had been widened before, and the rows packed. */
 static void run_strips(const kernels *kernel, const void *data)
 {
   const product_of *p = data;
   for (size_t j = 0; j < p->n_out; j += kernel->strip_columns) {
     size_t left = p->n_out - j, n = left < kernel->strip_columns ? left : kernel->strip_columns;
-    kernel->product_strip(p->x, p->n_in, p->n_rows, p->w, p->n_in, n, p->y + j, p->n_out);
+    for (size_t r = 0; r < p->n_rows; r += kernel->strip_rows) {
+      size_t rows = p->n_rows - r < kernel->strip_rows ? p->n_rows - r : kernel->strip_rows;
+      float *y = p->y + r * p->n_out + j;
+      kernel->product_strip(p->x + r * p->n_in, rows, p->w, p->n_in, n,
+                            &(destination){y, p->n_out, y, p->n_out});
+    }
   }
 }
 
 static void run_packed(const kernels *kernel, const void *data)
 {
   const product_of *p = data;
-  kernel->product_packed[p->type](&p->x_int8, p->n_rows, p->w, p->n_out, p->y, p->n_out);
+  kernel->product_packed[p->type](&p->x_int8, p->n_rows, p->w, p->n_out,
+                                  &(destination){p->y, p->n_out, NULL, 0});
 }
 
 static void run_pair(const kernels *kernel, const void *data)

@@ -14,6 +14,7 @@ void rows_times_a_strip_are_right_and_the_same_bits_in_any_company(void **state)
 void what_is_not_finite_in_a_strip_shows_in_its_row_or_column_and_in_no_other(void **state);
 void weights_widened_before_give_the_same_bits(void **state);
 void strips_are_as_wide_as_they_may_be(void **state);
+void packed_rows_stand_in_the_order_of_the_sums(void **state);
 
 /* products_packed.c */
 void rows_times_packed_weights_are_right_and_the_same_bits_in_any_company(void **state);

@@ -22,7 +22,8 @@ _Static_assert(sizeof(any_function) == sizeof(uintptr_t), "pointers are compared
 static bool is_function(size_t at)
 {
   return at != offsetof(kernels, name) && at != offsetof(kernels, strip_columns) &&
-         at != offsetof(kernels, own_rows) && at != offsetof(kernels, bf16);
+         at != offsetof(kernels, strip_rows) && at != offsetof(kernels, own_rows) &&
+         at != offsetof(kernels, bf16);
 }
 
 static uintptr_t pointer_at(const void *table, size_t offset)
@@ -188,6 +189,7 @@ static const struct {
     OWN_AT(product_out_in, ELEMENT_F32, AVX2 | AVX512),
     OWN_AT(product_out_in, ELEMENT_F16, AVX2 | AVX512),
     OWN_AT(product_out_in, ELEMENT_BF16, AVX2 | AVX512),
+    OWN(pack_rows, AVX2 | AVX512),
     OWN(product_strip, AVX2 | AVX512),
     OWN_AT(product_packed, ELEMENT_Q8_0, AVX2 | VNNI),
     OWN_AT(product_packed, ELEMENT_Q4_0, AVX2 | VNNI),

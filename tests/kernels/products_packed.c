@@ -132,6 +132,12 @@ static void free_packed(packed_rows *p)
   free(p->w_scale);
 }
 
+static void multiply_all(const kernels *kernel, const void *product, const destination *to)
+{
+  const packed_rows *p = product;
+  kernel->product_packed[p->type](&p->x, p->n_rows, p->groups, p->n_out, to);
+}
+
 static void multiply(const kernels *kernel, const void *product, size_t row, size_t n_rows,
                      float *y)
 {
@@ -140,8 +146,9 @@ static void multiply(const kernels *kernel, const void *product, size_t row, siz
   x.q += row * n_in(p);
   x.scale += row * p->n_blocks;
   x.sum += row * p->n_blocks;
-  kernel->product_packed[p->type](&x, n_rows, p->groups, p->n_out, y + row * p->y.stride,
-                                  p->y.stride);
+  float *at = y + row * p->y.stride;
+  kernel->product_packed[p->type](&x, n_rows, p->groups, p->n_out,
+                                  &(destination){at, p->y.stride, at, p->y.stride});
 }
 
 /* ---- Right, and the same bits in any company ---- */
@@ -183,6 +190,7 @@ static void check_packed(const kernel_trial *trial)
       check_sum(trial, "product_packed", i, (double)y[i], &expected, tolerance_packed(p.n_blocks));
     }
   check_company(trial, &p.y, multiply, &p, before, y);
+  check_starts(trial, &p.y, multiply_all, &p);
   free(before);
   free_packed(&p);
 }

@@ -25,12 +25,32 @@ static size_t weight_at(const strip_rows *p, size_t i, size_t j)
   return strip_place(i, p->n_in) * p->w_stride + j;
 }
 
+static void multiply_tiles(const kernels *kernel, const strip_rows *p, size_t row, size_t n_rows,
+                           const destination *to)
+{
+  const size_t tile = kernel->strip_rows;
+  for (size_t r = 0; r < n_rows; r += tile) {
+    size_t some_rows = n_rows - r < tile ? n_rows - r : tile;
+    float *packed = rows_in_order(kernel, p->x + (row + r) * p->x_stride, p->x_stride, some_rows,
+                                  p->n_in, tile);
+    destination at = destination_at(to, r, 0);
+    kernel->product_strip(packed, some_rows, p->w, p->n_in, p->n_out, &at);
+    free(packed);
+  }
+}
+
+static void multiply_all(const kernels *kernel, const void *product, const destination *to)
+{
+  const strip_rows *p = product;
+  multiply_tiles(kernel, p, 0, p->n_rows, to);
+}
+
 static void multiply(const kernels *kernel, const void *product, size_t row, size_t n_rows,
                      float *y)
 {
   const strip_rows *p = product;
-  kernel->product_strip(p->x + row * p->x_stride, p->x_stride, n_rows, p->w, p->n_in, p->n_out,
-                        y + row * p->y.stride, p->y.stride);
+  y += row * p->y.stride;
+  multiply_tiles(kernel, p, row, n_rows, &(destination){y, p->y.stride, y, p->y.stride});
 }
 
 static strip_rows draw_strip(const kernel_trial *trial, number_kind x_kind)
@@ -70,6 +90,7 @@ static void check_strip(const kernel_trial *trial)
       check_sum(trial, "product_strip", i, (double)y[i], &expected, tolerance_in_out(p.n_in));
     }
   check_company(trial, &p.y, multiply, &p, before, y);
+  check_starts(trial, &p.y, multiply_all, &p);
   free(before);
 }
 
@@ -119,9 +140,12 @@ static void check_strip_of_type(const kernel_trial *trial)
   for (size_t i = 0; i < p.n_in; i++)
     elements_to_f32(p.w + weight_at(&p, i, 0), (char *)w + i * p.w_stride * element_size(type),
                     type, p.w_stride);
-  kernel->product_strip(p.x, p.x_stride, p.n_rows, p.w, p.n_in, p.n_out, found, p.n_out);
-  kernel->product_in_out[type](p.x, p.x_stride, p.n_rows, w, p.w_stride, p.n_in, p.n_out, sums,
+  p.y.stride = p.n_out;
+  multiply(kernel, &p, 0, p.n_rows, found);
+  float *packed = rows_in_order(kernel, p.x, p.x_stride, p.n_rows, p.n_in, p.n_rows);
+  kernel->product_in_out[type](packed, p.n_rows, p.n_rows, w, p.w_stride, p.n_in, p.n_out, sums,
                                p.n_out);
+  free(packed);
   kernel->add(expected, sums, size);
   check_same_bits(trial, "product_strip and product_in_out", found, expected, size);
   free(expected);
@@ -162,4 +186,32 @@ void strips_are_as_wide_as_they_may_be(void **state)
   const kernel_set *sets = kernel_sets(&n);
   for (size_t i = 0; i < n; i++)
     assert_in_range(sets[i].table.strip_columns, 1, MAX_STRIP_COLUMNS);
+  for (size_t i = 0; i < n; i++)
+    assert_in_range(sets[i].table.strip_rows, 1, MAX_STRIP_ROWS);
+}
+
+/* ---- Packed rows ---- */
+
+static void check_packed(const kernel_trial *trial)
+{
+  size_t n_rows = trial_rows(trial), n_in = trial->n, width = n_rows + some(3);
+  size_t x_stride = n_in + some(3);
+  float *x = trial_array(trial, ARRAY_X, span(n_rows, x_stride, n_in), trial->kind);
+  float *packed = trial_array(trial, ARRAY_Y, n_in * width, NORMAL);
+  float *expected = calloc(n_in * width, sizeof *expected);
+  assert_non_null(expected);
+  for (size_t i = 0; i < n_in; i++)
+    for (size_t r = 0; r < n_rows; r++)
+      expected[strip_place(i, n_in) * width + r] = x[r * x_stride + i];
+  trial->kernel->pack_rows(x, x_stride, n_rows, n_in, packed, width);
+  check_same_bits(trial, "pack_rows", packed, expected, n_in * width);
+  for (size_t i = 0; i < n_in; i++)
+    assert_int_equal(strip_input(strip_place(i, n_in), n_in), i);
+  free(expected);
+}
+
+void packed_rows_stand_in_the_order_of_the_sums(void **state)
+{
+  (void)state;
+  try_entry(ENTRY(pack_rows), check_packed);
 }

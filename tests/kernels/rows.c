@@ -20,6 +20,15 @@ float *draw_result(const kernel_trial *trial, const result_rows *result, number_
   return y;
 }
 
+float *rows_in_order(const kernels *kernel, const float *x, size_t x_stride, size_t n_rows,
+                     size_t n_in, size_t width)
+{
+  float *packed = malloc(n_in * width * sizeof *packed);
+  assert_non_null(packed);
+  kernel->pack_rows(x, x_stride, n_rows, n_in, packed, width);
+  return packed;
+}
+
 static void check_groups(const kernel_trial *trial, const result_rows *result,
                          multiply_rows multiply, const void *product, const float *before,
                          const float *together, size_t most)
@@ -41,6 +50,31 @@ void check_company(const kernel_trial *trial, const result_rows *result, multipl
     fail_msg("%s: %s writes between the rows of y", trial->set, result->entry);
   check_groups(trial, result, multiply, product, before, together, 1);
   check_groups(trial, result, multiply, product, before, together, result->n_rows);
+}
+
+static void check_start(const kernel_trial *trial, const result_rows *result, multiply_to multiply,
+                        const void *product, const float *start)
+{
+  float *found = copy_floats(draw_result(trial, result, NORMAL), result_size(result));
+  float *expected = copy_floats(found, result_size(result));
+  for (size_t r = 0; r < result->n_rows; r++)
+    for (size_t j = 0; j < result->n_out; j++)
+      expected[r * result->stride + j] = start ? start[j] : -0.0f; /* changes no sum */
+  multiply(trial->kernel, product,
+           &(destination){expected, result->stride, expected, result->stride});
+  multiply(trial->kernel, product, &(destination){found, result->stride, start, 0});
+  check_same_bits(trial, result->entry, found, expected, result_size(result));
+  free(found);
+  free(expected);
+}
+
+void check_starts(const kernel_trial *trial, const result_rows *result, multiply_to multiply,
+                  const void *product)
+{
+  float *start = copy_floats(draw_result(trial, result, any_kind()), result->n_out);
+  check_start(trial, result, multiply, product, start);
+  check_start(trial, result, multiply, product, NULL);
+  free(start);
 }
 
 void check_where_not_finite(const kernel_trial *trial, const result_rows *result, const float *y,
