@@ -25,9 +25,10 @@ typedef struct tile {
   place group[LONE_GROUPS];
   size_t n_columns; /* of all groups together that exist */
   destination to;
+  size_t ahead; /* so many bytes behind those in use are asked for */
 } tile;
 
-/* Bytes that are asked for ahead of those in use. */
+/* Of a single row. */
 enum { AHEAD = 1024 };
 
 /* The inputs of quad `k` of a row's block, in every lane. */
@@ -40,14 +41,15 @@ static inline __m512i quad_of_row(const tile *t, int r, size_t block, int k)
 }
 
 /* Adds the blocks' exact sums of q8_0 weights to `sum`. */
-static inline __attribute__((always_inline)) void
-add_q8_0(const tile *t, int rows, int groups, size_t block, __m512i sum[MAX_ROWS][LONE_GROUPS])
+static inline __attribute__((always_inline)) void add_q8_0(const tile *t, int rows, int groups,
+                                                           bool ahead, size_t block,
+                                                           __m512i sum[MAX_ROWS][LONE_GROUPS])
 {
   for (int k = 0; k < 8; k++)
     for (int g = 0; g < groups; g++) {
       const uint8_t *at = t->group[g].quads + (block * 8 + (size_t)k) * 64;
-      if (rows == 1)
-        _mm_prefetch((const char *)at + AHEAD, _MM_HINT_T0);
+      if (ahead)
+        _mm_prefetch((const char *)at + t->ahead, rows == 1 ? _MM_HINT_T0 : _MM_HINT_T1);
       __m512i weights = _mm512_loadu_si512(at);
       for (int r = 0; r < rows; r++)
         sum[r][g] = _mm512_dpbusd_epi32(sum[r][g], weights, quad_of_row(t, r, block, k));
@@ -55,15 +57,16 @@ add_q8_0(const tile *t, int rows, int groups, size_t block, __m512i sum[MAX_ROWS
 }
 
 /* The same for q4_0, whose bytes hold two quads. */
-static inline __attribute__((always_inline)) void
-add_q4_0(const tile *t, int rows, int groups, size_t block, __m512i sum[MAX_ROWS][LONE_GROUPS])
+static inline __attribute__((always_inline)) void add_q4_0(const tile *t, int rows, int groups,
+                                                           bool ahead, size_t block,
+                                                           __m512i sum[MAX_ROWS][LONE_GROUPS])
 {
   const __m512i nibble = _mm512_set1_epi8(15);
   for (int k = 0; k < 4; k++)
     for (int g = 0; g < groups; g++) {
       const uint8_t *at = t->group[g].quads + (block * 4 + (size_t)k) * 64;
-      if (rows == 1)
-        _mm_prefetch((const char *)at + AHEAD, _MM_HINT_T0);
+      if (ahead)
+        _mm_prefetch((const char *)at + t->ahead, rows == 1 ? _MM_HINT_T0 : _MM_HINT_T1);
       __m512i both = _mm512_loadu_si512(at);
       __m512i low = _mm512_and_si512(both, nibble);
       __m512i high = _mm512_and_si512(_mm512_srli_epi16(both, 4), nibble);
@@ -75,7 +78,7 @@ add_q4_0(const tile *t, int rows, int groups, size_t block, __m512i sum[MAX_ROWS
 }
 
 static inline __attribute__((always_inline)) void run_tile(const tile *t, element_type type,
-                                                           int rows, int groups)
+                                                           int rows, int groups, bool ahead)
 {
   __m512 total[MAX_ROWS][LONE_GROUPS];
   for (int r = 0; r < rows; r++)
@@ -90,9 +93,9 @@ static inline __attribute__((always_inline)) void run_tile(const tile *t, elemen
         sum[r][g] = _mm512_set1_epi32(offset);
     }
     if (type == ELEMENT_Q8_0)
-      add_q8_0(t, rows, groups, block, sum);
+      add_q8_0(t, rows, groups, ahead, block, sum);
     else
-      add_q4_0(t, rows, groups, block, sum);
+      add_q4_0(t, rows, groups, ahead, block, sum);
     for (int g = 0; g < groups; g++) {
       const uint16_t *scales = t->group[g].scales + block * PACKED_COLUMNS;
       __m512 weight_scale = _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)scales));
@@ -114,24 +117,42 @@ static inline __attribute__((always_inline)) void run_tile(const tile *t, elemen
     }
 }
 
-/* All rows against a few groups. */
+/* Of so many rows left, how many a tile takes: few tiles, none of them so small that its sums would
+ * wait for each other. */
+static size_t rows_of_tile(size_t n_left)
+{
+  return n_left >= 9 || n_left == MAX_ROWS ? MAX_ROWS : n_left >= 7 ? 4 : n_left == 5 ? 3 : n_left;
+}
+
+static inline __attribute__((always_inline)) void run_tile_of(const tile *t, element_type type,
+                                                              size_t rows, int groups, bool ahead)
+{
+  if (rows == MAX_ROWS)
+    run_tile(t, type, MAX_ROWS, groups, ahead);
+  else if (rows == 4)
+    run_tile(t, type, 4, groups, ahead);
+  else if (rows == 3)
+    run_tile(t, type, 3, groups, ahead);
+  else if (rows == 2)
+    run_tile(t, type, 2, groups, ahead);
+  else
+    run_tile(t, type, 1, groups, ahead);
+}
+
+/* All rows against a few groups. The first tile meanwhile asks for the groups that come next. */
 static inline __attribute__((always_inline)) void run_rows(tile *t, element_type type,
                                                            size_t n_rows, int groups)
 {
   const destination to = t->to;
-  for (size_t r = 0; r < n_rows;) {
+  t->ahead = (size_t)groups * packed_group_size(type, t->x->n_blocks);
+  for (size_t r = 0, rows; r < n_rows; r += rows) {
+    rows = rows_of_tile(n_rows - r);
     t->row = r;
     t->to = destination_at(&to, r, 0);
-    if (n_rows - r >= MAX_ROWS) {
-      run_tile(t, type, MAX_ROWS, groups);
-      r += MAX_ROWS;
-    } else if (n_rows - r >= 2) {
-      run_tile(t, type, 2, groups);
-      r += 2;
-    } else {
-      run_tile(t, type, 1, groups);
-      r++;
-    }
+    if (r == 0)
+      run_tile_of(t, type, rows, groups, true);
+    else
+      run_tile_of(t, type, rows, groups, false);
   }
 }
 
@@ -157,7 +178,8 @@ static inline __attribute__((always_inline)) void multiply(element_type type,
     find_groups(&t, type, groups + j / PACKED_COLUMNS * size, LONE_GROUPS);
     t.to = destination_at(to, 0, j);
     t.n_columns = LONE_GROUPS * PACKED_COLUMNS;
-    run_tile(&t, type, 1, LONE_GROUPS);
+    t.ahead = AHEAD;
+    run_tile(&t, type, 1, LONE_GROUPS, true);
   }
   for (; j + ROW_GROUPS * PACKED_COLUMNS <= n_out; j += ROW_GROUPS * PACKED_COLUMNS) {
     find_groups(&t, type, groups + j / PACKED_COLUMNS * size, ROW_GROUPS);
