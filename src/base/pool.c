@@ -10,12 +10,14 @@
 #include "base/pool.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/cpu.h"
@@ -26,6 +28,12 @@
 /* Rounds of a spin before sleeping; with a pause instruction each, some 20 to 100 microseconds. */
 enum { SPIN_ROUNDS = 2000 };
 
+/* Nanoseconds. A worker that lets the caller sleep for STALL has lost its core to another program,
+ * for the time that the system gives each in turn (Linux: 3 to 4 ms). For CONTENTION from then on
+ * workers give way by themselves, between two tiles, when they have run for FAIR_SLICE; where
+ * nobody takes what they give, they ask again after RETRY. */
+enum { STALL = 1000000, CONTENTION = 100000000, FAIR_SLICE = 2000000, RETRY = 100000 };
+
 /* BLAS kernels keep their buffers on the heap; ours need little. Small enough for hosts that limit
  * memory. */
 enum { STACK_SIZE = 512 << 10 };
@@ -34,6 +42,7 @@ typedef struct worker {
   pool *of;
   int index; /* 1 to n_threads - 1; the caller is 0 */
   pthread_t thread;
+  int64_t resumed; /* when it last gave way, while there is contention */
 } worker;
 
 struct pool {
@@ -61,6 +70,7 @@ struct pool {
   _Atomic int n_asleep;
   _Atomic bool caller_asleep;
   _Atomic bool stopping;
+  _Atomic int64_t contended_until; /* a worker shares its core with another program; or 0 */
 };
 
 static uint64_t ticket_of(uint32_t job, uint32_t tile)
@@ -71,6 +81,14 @@ static uint64_t ticket_of(uint32_t job, uint32_t tile)
 static uint32_t job_of(uint64_t ticket)
 {
   return (uint32_t)(ticket >> 32);
+}
+
+/* Nanoseconds; a read of memory, not a system call, on every platform that we know. */
+static int64_t now(void)
+{
+  struct timespec time;
+  clock_gettime(CLOCK_MONOTONIC, &time);
+  return (int64_t)time.tv_sec * 1000000000 + time.tv_nsec;
 }
 
 static void pause_briefly(void)
@@ -92,6 +110,22 @@ static void tile_done(pool *p, size_t n_tiles)
   }
 }
 
+/* A core that is lost between two tiles holds nobody up; within a tile it does. */
+static void give_way(worker *w)
+{
+  int64_t before = now();
+  if (before > atomic_load(&w->of->contended_until))
+    atomic_store(&w->of->contended_until, 0);
+  if (before - w->resumed < FAIR_SLICE)
+    return;
+  sched_yield();
+  int64_t after = now();
+  bool taken = after - before > STALL;
+  w->resumed = taken ? after : after - FAIR_SLICE + RETRY;
+  if (taken)
+    atomic_store(&w->of->contended_until, after + CONTENTION);
+}
+
 /* Claims and runs tiles of the job that `ticket` announced until none is left or another job has
  * begun. */
 static void run_tiles(pool *p, uint32_t job, int index)
@@ -109,6 +143,8 @@ static void run_tiles(pool *p, uint32_t job, int index)
       continue;
     function(work, tile, index);
     tile_done(p, n_tiles);
+    if (index > 0 && atomic_load_explicit(&p->contended_until, memory_order_relaxed) != 0)
+      give_way(&p->workers[index - 1]);
   }
 }
 
@@ -159,12 +195,16 @@ static void await_tiles(pool *p, size_t n_tiles)
       return;
     pause_briefly();
   }
+  int64_t begun = now();
   pthread_mutex_lock(&p->mutex);
   atomic_store(&p->caller_asleep, true);
   while (atomic_load(&p->n_done) != n_tiles)
     pthread_cond_wait(&p->finished, &p->mutex);
   atomic_store(&p->caller_asleep, false);
   pthread_mutex_unlock(&p->mutex);
+  int64_t ended = now();
+  if (ended - begun > STALL)
+    atomic_store(&p->contended_until, ended + CONTENTION);
 }
 
 static void run_on_own_threads(pool *p, size_t n_tiles, int max_workers, tile_function function,
@@ -250,6 +290,7 @@ static void init_synchronisation(pool *p)
   atomic_store(&p->n_asleep, 0);
   atomic_store(&p->caller_asleep, false);
   atomic_store(&p->stopping, false);
+  atomic_store(&p->contended_until, 0);
 }
 
 gpt2_status pool_new(const gpt2_allocator *allocator, int n_threads, gpt2_parallel_for parallel_for,
