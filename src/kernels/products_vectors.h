@@ -15,8 +15,9 @@
  * its start to its end: the memory of a processor has more to give to several readers than to one.
  * The outputs meanwhile stay in the cache. */
 
-/* Bytes that are asked for ahead of those in use; measured: 512 to 4096 are about as good. */
-#define AHEAD 1024
+/* Bytes that are asked for ahead of those in use. Measured: 512 to 4096 are about as good for f32,
+ * 512 1% better than 1024 for halves, and than 256 5%. */
+#define AHEAD (256 * sizeof(ELEMENT))
 
 /* One input of each stream, and where its products go. */
 typedef struct OF(step) {

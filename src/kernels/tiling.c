@@ -16,7 +16,7 @@ enum {
                             and those of a panel of pairs: three registers of AVX-512 */
   DOT_COLUMNS = 64,      /* columns of a tile of dot products */
   INTEGER_COLUMNS = 64,  /* of a tile of packed weights: four groups, at least */
-  MAX_INTEGER_TILES = 64 /* of packed weights: more would only cost claims */
+  MAX_INTEGER_TILES = 32 /* of packed weights: more would only cost claims */
 };
 
 /* ---- Choosing ---- */

@@ -158,7 +158,11 @@ static void remember(const pass *p, const query_tile *tile, size_t layer, size_t
 
 static void attend(const pass *p, const query_tile *tile, size_t layer, size_t head, int worker)
 {
-  tile_state s = {.of = p, .tile = tile, .layer = layer, .head = head};
+  tile_state s; /* most of it is written step by step */
+  s.of = p;
+  s.tile = tile;
+  s.layer = layer;
+  s.head = head;
   size_t end = tile->position + tile->n_rows, at = 0;
   begin(&s, worker);
   for (; at + KEY_TILE <= tile->position; at += KEY_TILE)
