@@ -1,11 +1,12 @@
 /* tiling.h - how a product is cut into tiles, and the memory that they need.
  *
  * The ways to multiply, and when each is taken (tiling.c):
- * - stream: a few rows, weights (in, out). The weights are read once, in the order in which they
- *   lie, a range of inputs to a tile; a range's sums go to memory of its own, and who finishes the
- *   last range of some columns adds them up.
- * - strips: many rows. Weights are widened, strip by strip of columns and range by range of inputs,
- *   into a panel that stays in the cache for all rows.
+ * - stream: up to MAX_STREAM_ROWS rows, weights (in, out). The weights are read once, in the order
+ *   in which they lie, a range of inputs to a tile; a range's sums go to memory of its own, and who
+ *   finishes the last range of some columns adds them up.
+ * - strips: more rows. Weights are widened, range by range of inputs, into a few strips of columns
+ *   that stay in the second-level cache for all rows; one strip at a time is in the first. The rows
+ *   are packed tile by tile, and the next weights are asked for meanwhile.
  * - dots: weights (out, in), any number of rows.
  * - integers: packed weights, rows rounded to int8.
  * - pairs: bf16 weights, many rows rounded to bf16, where the processor multiplies those.
