@@ -140,6 +140,50 @@ static void a_slow_tile_does_not_hold_up_the_others(void **state)
   pool_free(p);
 }
 
+/* Takes longer by about 50 microseconds. */
+static void count_tile_slowly(void *work, size_t tile, int worker)
+{
+  for (volatile int i = 0; i < 50000; i++)
+    ;
+  count_tile(work, tile, worker);
+}
+
+typedef struct move {
+  meeting meeting; /* so that each thread takes a tile */
+  cpu_set_t to;
+} move;
+
+static void move_thread(void *work, size_t tile, int worker)
+{
+  move *m = work;
+  meet(&m->meeting, tile, worker);
+  sched_setaffinity(0, sizeof m->to, &m->to);
+}
+
+/* The worker and the caller, which spins for it, take turns on a core for some milliseconds each:
+ * what makes a worker give way. */
+static void on_a_core_that_is_shared_every_tile_runs_once(void **state)
+{
+  (void)state;
+  static tally t;
+  cpu_set_t before;
+  pool *p = new_pool(2);
+  move m = {.meeting.n_expected = 2};
+  assert_int_equal(sched_getaffinity(0, sizeof before, &before), 0);
+  CPU_SET((size_t)sched_getcpu(), &m.to);
+  pool_run(p, 2, 2, move_thread, &m);
+  memset(&t, 0, sizeof t);
+  t.n_workers = 2;
+  for (int job = 1; job <= 200; job++) {
+    pool_run(p, 16, 2, count_tile_slowly, &t);
+    for (size_t tile = 0; tile < 16; tile++)
+      assert_int_equal(t.n_runs[tile], job);
+  }
+  assert_int_equal(t.n_wrong, 0);
+  pool_free(p);
+  assert_int_equal(sched_setaffinity(0, sizeof before, &before), 0);
+}
+
 static void run_slowly(void *work, size_t tile, int worker)
 {
   (void)tile;
@@ -297,6 +341,7 @@ int main(void)
       cmocka_unit_test(no_thread_misses_a_job_however_quickly_they_follow),
       cmocka_unit_test(threads_that_have_gone_to_sleep_wake_up_for_a_job),
       cmocka_unit_test(a_slow_tile_does_not_hold_up_the_others),
+      cmocka_unit_test(on_a_core_that_is_shared_every_tile_runs_once),
       cmocka_unit_test(no_more_threads_take_part_than_are_allowed),
       cmocka_unit_test(an_idle_pool_takes_no_processor_time),
       cmocka_unit_test(signals_of_the_host_never_arrive_on_our_threads),
