@@ -28,8 +28,9 @@
 /* Rounds of a spin before sleeping; with a pause instruction each, some 20 to 100 microseconds. */
 enum { SPIN_ROUNDS = 2000 };
 
-/* Nanoseconds. A worker that lets the caller sleep for STALL has lost its core to another program,
- * for the time that the system gives each in turn (Linux: 3 to 4 ms). For CONTENTION from then on
+/* Nanoseconds. A worker that lets the caller sleep for STALL, and for longer than the caller itself
+ * worked on the job, has lost its core to another program, for the time that the system gives each
+ * in turn (Linux: 3 to 4 ms). For CONTENTION from then on
  * workers give way by themselves, between two tiles, when they have run for FAIR_SLICE; where
  * nobody takes what they give, they ask again after RETRY. */
 enum { STALL = 1000000, CONTENTION = 100000000, FAIR_SLICE = 2000000, RETRY = 100000 };
@@ -188,7 +189,8 @@ static void *worker_main(void *argument)
   }
 }
 
-static void await_tiles(pool *p, size_t n_tiles)
+/* The caller's own tiles took it from `started` on. */
+static void await_tiles(pool *p, size_t n_tiles, int64_t started)
 {
   for (int round = 0; round < p->spin_rounds; round++) {
     if (atomic_load(&p->n_done) == n_tiles)
@@ -203,7 +205,7 @@ static void await_tiles(pool *p, size_t n_tiles)
   atomic_store(&p->caller_asleep, false);
   pthread_mutex_unlock(&p->mutex);
   int64_t ended = now();
-  if (ended - begun > STALL)
+  if (ended - begun > STALL && ended - begun > begun - started)
     atomic_store(&p->contended_until, ended + CONTENTION);
 }
 
@@ -226,8 +228,9 @@ static void run_on_own_threads(pool *p, size_t n_tiles, int max_workers, tile_fu
     pthread_cond_broadcast(&p->announced);
     pthread_mutex_unlock(&p->mutex);
   }
+  int64_t started = now();
   run_tiles(p, job, 0);
-  await_tiles(p, n_tiles);
+  await_tiles(p, n_tiles, started);
 }
 
 /* The same job on the host's threads: each call is a worker that claims tiles until none is

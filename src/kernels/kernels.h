@@ -121,9 +121,9 @@ typedef struct kernels {
   size_t strip_columns, strip_rows; /* at most MAX_STRIP_COLUMNS and MAX_STRIP_ROWS */
 
   /* Products of more rows are left to BLAS. By the kernel test's --bench crossover our vector
-   * kernels are at least as fast as OpenBLAS 0.3.21 for all numbers of rows up to 512, where that
-   * has the kernels of the processor (SkylakeX); where it does not know the processor and takes
-   * SSE, several times as fast. So they leave it nothing. */
+   * kernels for weights (in, out) are at least as fast as OpenBLAS 0.3.21 for all numbers of rows
+   * up to 512, where that has the kernels of the processor (SkylakeX); where it does not know the
+   * processor and takes SSE, several times as fast. So they leave it nothing. */
   size_t own_rows;
 
   product_packed product_packed[N_ELEMENT_TYPES]; /* q8_0 and q4_0; NULL for the others */

@@ -9,7 +9,8 @@
 enum { PAIR_ROWS = 8 };
 
 enum {
-  STRIPS_AT_ONCE = 4,    /* of a tile: their weights are read as lines that follow each other */
+  STRIPS_AT_ONCE = 4,    /* of a tile: their weights are read as lines that follow each other; */
+  STRIP_TILES = 8,       /* and fewer, where there would not be so many tiles */
   MAX_RANGE = 384,       /* inputs of a range; measured: strips of 192 to 768 are as fast */
   MAX_STREAM = 1536,     /* columns of a stream's tile: a row's sums stay in the cache */
   COLUMN_UNIT = 48,      /* columns of a stream's tile are a multiple of it, so whole cache lines;
@@ -52,7 +53,8 @@ static size_t choose_columns(const tiling *t)
     n = (n_out + MAX_STREAM - 1) / MAX_STREAM;
     return round_up((n_out + n - 1) / n, COLUMN_UNIT);
   case STRIPS:
-    return STRIPS_AT_ONCE * t->kernel->strip_columns;
+    n = n_out / (STRIP_TILES * t->kernel->strip_columns);
+    return smaller(larger(n, 1), STRIPS_AT_ONCE) * t->kernel->strip_columns;
   case PAIRS:
     return t->work->weight->layout == LAYOUT_OUT_IN ? DOT_COLUMNS : COLUMN_UNIT;
   case DOTS:
