@@ -160,8 +160,7 @@ static void move_thread(void *work, size_t tile, int worker)
   sched_setaffinity(0, sizeof m->to, &m->to);
 }
 
-/* The worker and the caller, which spins for it, take turns on a core for some milliseconds each:
- * what makes a worker give way. */
+/* The worker and the caller, which spins for it, take turns on a core, some milliseconds each. */
 static void on_a_core_that_is_shared_every_tile_runs_once(void **state)
 {
   (void)state;

@@ -1,6 +1,6 @@
 /* kernels.h - arithmetic on plain arrays, as a table of functions.
  *
- * The scalar kernels (scalar.c, scalar_products.c) are the specification and fill the table first;
+ * The scalar kernels (the files scalar*.c) are the specification and fill the table first;
  * instruction sets override entries that they do better, within the tolerance that
  * tests/kernels/tolerances.h names. A kernel allocates nothing, knows no model, and gives the same
  * bits for a row whatever rows stand beside it. Vectors need no alignment. */

@@ -91,14 +91,13 @@ static void add_bias(const tiling *t, size_t row, size_t n_rows, size_t column, 
     t->kernel->add(y_at(work, r, column), work->bias + column, n_columns);
 }
 
-/* Where the first sums of a tile go: to the bias, or to what y holds and the bias. */
-static destination begin_sums(const tiling *t, size_t row, size_t n_rows, size_t column,
-                              size_t n_columns)
+/* Where the first sums of all rows of a tile go: to the bias, or to what y holds and the bias. */
+static destination begin_sums(const tiling *t, size_t column, size_t n_columns)
 {
   const product *work = t->work;
-  float *y = y_at(work, row, column);
+  float *y = y_at(work, 0, column);
   size_t stride = work->weight->n_out;
-  add_bias(t, row, n_rows, column, n_columns);
+  add_bias(t, 0, work->n_rows, column, n_columns);
   if (work->accumulate)
     return (destination){y, stride, y, stride};
   return (destination){y, stride, work->bias ? work->bias + column : NULL, 0};
@@ -161,17 +160,6 @@ static void run_stream(void *data, size_t index, int worker)
     add_partials(t, tile, column, n_columns);
 }
 
-/* Whole columns of weights (out, in) as f32, where they are or in the panel. */
-static const float *columns_in_f32(const tiling *t, size_t column, size_t n_columns, float *panel)
-{
-  const matrix *weight = t->work->weight;
-  const void *w = outputs_at(weight, column);
-  if (weight->type == ELEMENT_F32)
-    return w;
-  t->kernel->to_f32[weight->type](panel, w, n_columns * weight->n_in);
-  return panel;
-}
-
 /* ---- The other ways ---- */
 
 /* All rows with a strip of n_in inputs from `first` on. Meanwhile a part of what is upcoming is
@@ -194,7 +182,7 @@ static void run_strip(const tiling *t, size_t first, size_t n_in, size_t n_colum
 static void multiply_strips(const tiling *t, size_t column, size_t n_columns, float *strips)
 {
   size_t width = t->kernel->strip_columns;
-  destination to = begin_sums(t, 0, t->work->n_rows, column, n_columns);
+  destination to = begin_sums(t, column, n_columns);
   for (size_t range = 0; range < t->n_ranges; range++) {
     size_t first = range * t->range, n_in = tiling_inputs(t, range);
     upcoming next = find_upcoming(t, column, n_columns, range);
@@ -208,6 +196,17 @@ static void multiply_strips(const tiling *t, size_t column, size_t n_columns, fl
     to.start = to.y;
     to.start_stride = to.stride;
   }
+}
+
+/* Whole columns of weights (out, in) as f32, where they are or in the panel. */
+static const float *columns_in_f32(const tiling *t, size_t column, size_t n_columns, float *panel)
+{
+  const matrix *weight = t->work->weight;
+  const void *w = outputs_at(weight, column);
+  if (weight->type == ELEMENT_F32)
+    return w;
+  t->kernel->to_f32[weight->type](panel, w, n_columns * weight->n_in);
+  return panel;
 }
 
 static void multiply_dots(const tiling *t, size_t column, size_t n_columns, float *panel)
@@ -226,7 +225,7 @@ static void multiply_integers(const tiling *t, size_t column, size_t n_columns)
   const product *work = t->work;
   const matrix *weight = work->weight;
   size_t group = packed_group_size(weight->type, t->x_int.n_blocks);
-  destination to = begin_sums(t, 0, work->n_rows, column, n_columns);
+  destination to = begin_sums(t, column, n_columns);
   t->kernel->product_packed[weight->type](
       &t->x_int, work->n_rows, (const uint8_t *)weight->data + column / PACKED_COLUMNS * group,
       n_columns, &to);

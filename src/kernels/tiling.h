@@ -10,7 +10,8 @@
  * - dots: weights (out, in), any number of rows.
  * - integers: packed weights, rows rounded to int8.
  * - pairs: bf16 weights, many rows rounded to bf16, where the processor multiplies those.
- * - BLAS: more rows than our own kernels are good for. */
+ * - BLAS: more rows than our own kernels are good for: on processors for which there are only the
+ *   scalar ones. */
 #ifndef KERNELS_TILING_H
 #define KERNELS_TILING_H
 
