@@ -28,8 +28,8 @@ typedef struct tile {
   size_t ahead; /* so many bytes behind those in use are asked for */
 } tile;
 
-/* Of a single row. */
-enum { AHEAD = 1024 };
+/* Of a single row. Measured: 1536 and 2048 bytes are 1 to 2% faster than 512 to 1024. */
+enum { AHEAD = 1536 };
 
 /* The inputs of quad `k` of a row's block, in every lane. */
 static inline __m512i quad_of_row(const tile *t, int r, size_t block, int k)
@@ -98,6 +98,8 @@ static inline __attribute__((always_inline)) void run_tile(const tile *t, elemen
       add_q4_0(t, rows, groups, ahead, block, sum);
     for (int g = 0; g < groups; g++) {
       const uint16_t *scales = t->group[g].scales + block * PACKED_COLUMNS;
+      if (rows == 1 && block % SCALE_BLOCKS == 0)
+        prefetch_scales(scales, (size_t)groups * packed_group_size(type, t->x->n_blocks));
       __m512 weight_scale = _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)scales));
       for (int r = 0; r < rows; r++) {
         size_t at = (t->row + (size_t)r) * t->x->n_blocks + block;

@@ -46,6 +46,19 @@ static inline uint16_t *packed_scales(const void *group, element_type type, size
   return (uint16_t *)((uintptr_t)group + n_blocks * packed_block_size(type));
 }
 
+/* Blocks whose scales are one line of the cache. */
+enum { SCALE_BLOCKS = 64 / (PACKED_COLUMNS * sizeof(uint16_t)) };
+
+/* Asks for the scales of a group's next blocks, and into the second-level cache for those of the
+ * group that stands `distance` bytes behind it, whose first ones will be needed at once: a kernel
+ * that streams along the quads finds no scales on its way. Measured with VNNI: a token takes 4 to
+ * 8% longer without it. */
+static inline void prefetch_scales(const uint16_t *scales, size_t distance)
+{
+  __builtin_prefetch(scales + 2 * SCALE_BLOCKS * PACKED_COLUMNS, 0, 3);
+  __builtin_prefetch((const char *)scales + distance, 0, 2);
+}
+
 /* One block of one column of a matrix (packed at `data`) to and from a GGUF block. */
 void packed_get_q8_0(const void *data, size_t n_in, size_t column, size_t block, q8_0_block *out);
 void packed_put_q8_0(void *data, size_t n_in, size_t column, size_t block, const q8_0_block *from);

@@ -21,7 +21,7 @@ enum { PACKED_ROWS = 4, ROW_VECTORS = 2, LONE_VECTORS = 8 };
 enum { GROUP_VECTORS = 2 };
 
 /* Bytes that are asked for ahead of those in use. */
-enum { PACKED_AHEAD = 1024 };
+enum { PACKED_AHEAD = 1536 };
 
 /* What a tile works on. */
 typedef struct packed_tile {
@@ -140,6 +140,8 @@ static inline __attribute__((always_inline)) void add_block(const packed_tile *t
     const uint8_t *group = t->groups + (size_t)(v / GROUP_VECTORS) * t->group_size;
     const uint16_t *scales = packed_scales(group, type, t->x->n_blocks) + block * PACKED_COLUMNS +
                              (size_t)(v % GROUP_VECTORS) * VECTOR;
+    if (rows == 1 && v % GROUP_VECTORS == 0 && block % SCALE_BLOCKS == 0)
+      prefetch_scales(scales, (size_t)(vectors / GROUP_VECTORS) * t->group_size);
     vector of_columns = vector_load_f16(scales);
     for (int r = 0; r < rows; r++) {
       vector of_row = vector_all(t->x->scale[block_of_row(t, r, block)]);

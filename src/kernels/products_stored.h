@@ -7,6 +7,23 @@
 
 #define STREAMS INPUT_STREAMS
 
+/* How many elements ahead of those in use memory is asked for others: for the first-level cache,
+ * and for the second. */
+typedef struct distances {
+  size_t near, far;
+} distances;
+
+/* The same from column `j` of a row of weights on, behind whose n_out columns the next row's come,
+ * w_stride from its own first one. */
+static inline distances distances_at(distances d, size_t j, size_t n_out, size_t w_stride)
+{
+  size_t skipped = w_stride - n_out;
+  return (distances){j + d.near < n_out ? d.near : d.near + skipped,
+                     j + d.far < n_out ? d.far : d.far + skipped};
+}
+
+enum { LONE_ROW_VECTORS = 4 }; /* of columns, of a row alone: 2 and 8 are about as fast */
+
 #define ELEMENT         float
 #define OF(name)        name##_f32
 #define LOAD(p)         vector_load_f32(p)
