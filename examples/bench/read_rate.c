@@ -24,12 +24,12 @@ enum { ALIGNMENT = 64, HUGE_PAGE = 2 << 20, PAGE = 4096, LARGEST_CHUNK = 1 << 20
 /* What keeps the compiler from leaving the additions out. */
 static _Atomic uint64_t sink;
 
-/* Reads the bytes [start, start + size) of all regions, one after another. */
+/* Reads the bytes [start, start + size) of all regions and the cache, one after another. */
 static uint64_t read_range(const read_probe *probe, size_t start, size_t size)
 {
   uint64_t total = 0;
-  for (int32_t i = 0; i < probe->n_regions && size > 0; i++) {
-    const region *r = &probe->regions[i];
+  for (int32_t i = 0; i <= probe->n_regions && size > 0; i++) {
+    const region *r = i < probe->n_regions ? &probe->regions[i] : &probe->cache;
     if (start < r->size) {
       size_t part = r->size - start < size ? r->size - start : size;
       total += read_bytes(probe->reader, r->bytes + start, part);
@@ -167,16 +167,15 @@ static void fill(unsigned char *bytes, size_t size)
     memcpy(bytes + page * PAGE, &page, sizeof page);
 }
 
-/* Allocates as the library does. */
-static void allocate_region(read_probe *probe, size_t size)
+/* Allocates as the library does; a region without bytes if it cannot. */
+static region allocate_region(const read_probe *probe, size_t size)
 {
   void *bytes = NULL;
   if (posix_memalign(&bytes, probe->huge ? HUGE_PAGE : ALIGNMENT, size) != 0)
-    return;
+    return (region){0};
   ask_for_pages(probe, bytes, size);
   fill(bytes, size);
-  probe->regions[probe->n_regions++] = (region){.bytes = bytes, .size = size};
-  probe->size += size;
+  return (region){.bytes = bytes, .size = size};
 }
 
 int read_probe_new(read_probe *probe, const char *path, uint64_t mapped_size,
@@ -185,8 +184,11 @@ int read_probe_new(read_probe *probe, const char *path, uint64_t mapped_size,
   *probe = (read_probe){.huge = huge};
   if (mapped_size > 0)
     map_model(probe, path, mapped_size);
-  if (allocated_size > 0 && probe->n_regions < MAX_REGIONS)
-    allocate_region(probe, (size_t)allocated_size);
+  if (allocated_size > 0 && probe->n_regions < MAX_REGIONS) {
+    region allocated = allocate_region(probe, (size_t)allocated_size);
+    probe->regions[probe->n_regions++] = allocated;
+    probe->size += allocated.size;
+  }
   if (probe->size == mapped_size + allocated_size)
     return EXIT_DONE;
   read_probe_free(probe);
@@ -195,8 +197,32 @@ int read_probe_new(read_probe *probe, const char *path, uint64_t mapped_size,
       (unsigned long long)mapped_size, (unsigned long long)allocated_size);
 }
 
+static size_t weights_size(const read_probe *probe)
+{
+  size_t size = 0;
+  for (int32_t i = 0; i < probe->n_regions; i++)
+    size += probe->regions[i].size;
+  return size;
+}
+
+int read_probe_set_cache(read_probe *probe, uint64_t size)
+{
+  if (size > probe->cache.size) {
+    free((void *)probe->cache.bytes);
+    probe->cache = allocate_region(probe, (size_t)size);
+    if (probe->cache.size != size)
+      return program_fail("out of memory for a buffer like the keys and values: %llu bytes",
+                          (unsigned long long)size);
+  }
+  probe->size = weights_size(probe) + (size_t)size;
+  probe->n_passes = 1;
+  return EXIT_DONE;
+}
+
 void read_probe_free(read_probe *probe)
 {
+  free((void *)probe->cache.bytes);
+  probe->cache = (region){0};
   for (int32_t i = 0; i < probe->n_regions; i++)
     if (probe->regions[i].mapped)
       munmap((void *)probe->regions[i].bytes, probe->regions[i].size);
