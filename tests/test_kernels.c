@@ -39,6 +39,7 @@ static int run_checks(void)
     cmocka_unit_test(every_half_survives_and_what_is_between_goes_to_the_nearer),
     cmocka_unit_test(rows_are_rounded_to_int8_by_the_greatest_of_each_block),
     cmocka_unit_test(halves_are_rounded_to_the_even_integer),
+    cmocka_unit_test(rounded_rows_are_widened_in_the_order_of_their_products),
     cmocka_unit_test(a_block_that_is_not_finite_gets_the_scale_nan),
     cmocka_unit_test(weights_are_packed_to_their_nearest_and_no_other_block_is_touched),
     cmocka_unit_test(a_column_that_is_not_finite_gets_a_scale_that_is_not),

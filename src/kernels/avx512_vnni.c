@@ -198,14 +198,16 @@ static inline __attribute__((always_inline)) void multiply(element_type type,
 }
 
 static void product_q8_0(const quantized_rows *x, size_t n_rows, const void *groups, size_t n_out,
-                         const destination *to)
+                         const destination *to, int16_t *panel)
 {
+  (void)panel;
   multiply(ELEMENT_Q8_0, x, n_rows, groups, n_out, to);
 }
 
 static void product_q4_0(const quantized_rows *x, size_t n_rows, const void *groups, size_t n_out,
-                         const destination *to)
+                         const destination *to, int16_t *panel)
 {
+  (void)panel;
   multiply(ELEMENT_Q4_0, x, n_rows, groups, n_out, to);
 }
 
@@ -245,4 +247,5 @@ void kernels_avx512_vnni(kernels *table)
   table->quantize_row = quantize_row;
   table->product_packed[ELEMENT_Q8_0] = product_q8_0;
   table->product_packed[ELEMENT_Q4_0] = product_q4_0;
+  table->wide_rows = SIZE_MAX;
 }

@@ -31,9 +31,10 @@ typedef void (*product_out_in)(const float *x, size_t x_stride, size_t n_rows, c
 /* Rows rounded to int8, for products with packed weights: x = q * scale for each block of 32
  * inputs. The last block is filled up with zeros. */
 typedef struct quantized_rows {
-  int8_t *q;    /* (n_rows, n_blocks * 32) -127 to 127 */
-  float *scale; /* (n_rows, n_blocks) */
-  int32_t *sum; /* (n_rows, n_blocks) of the block's q */
+  int8_t *q;     /* (n_rows, n_blocks * 32) -127 to 127 */
+  float *scale;  /* (n_rows, n_blocks) */
+  int32_t *sum;  /* (n_rows, n_blocks) of the block's q */
+  int16_t *wide; /* (n_rows, n_blocks, 2, 8, 2) the same q as widen_quads has them; or NULL */
   size_t n_blocks;
 } quantized_rows;
 
@@ -57,9 +58,11 @@ static inline destination destination_at(const destination *to, size_t row, size
 }
 
 /* start + x[r] . w for the first n_out columns of packed weights (packed.h). The sum of a block is
- * an exact integer; blocks are added in their order, starting from 0; then `start` is added. */
+ * an exact integer; blocks are added in their order, starting from 0; then `start` is added. Where
+ * rows are wide, a kernel may widen groups of weights, too: panel (n_blocks, 32, 16) of int16,
+ * aligned to MEMORY_ALIGNMENT. */
 typedef void (*product_packed)(const quantized_rows *x, size_t n_rows, const void *groups,
-                               size_t n_out, const destination *to);
+                               size_t n_out, const destination *to, int16_t *panel);
 
 /* Products of rows rounded to bf16 with bf16 weights, for any number of rows. */
 typedef struct bf16_products {
@@ -127,7 +130,8 @@ typedef struct kernels {
   size_t own_rows;
 
   product_packed product_packed[N_ELEMENT_TYPES]; /* q8_0 and q4_0; NULL for the others */
-  const bf16_products *bf16;                      /* NULL: no faster than f32 on this processor */
+  size_t wide_rows;          /* from so many on, q8_0 is faster with wide ones; SIZE_MAX: never */
+  const bf16_products *bf16; /* NULL: no faster than f32 on this processor */
 
   /* ---- Element types ---- */
 
@@ -139,6 +143,10 @@ typedef struct kernels {
    * whole blocks), scale and sum (as many as blocks). A block that holds what is no finite number
    * gets the scale NaN. */
   void (*quantize_row)(const float *x, size_t n, int8_t *q, float *scale, int32_t *sum);
+
+  /* Of each block's quads of inputs, first the even ones (0 and 2), then the odd ones (1 and 3), as
+   * int16: wide (n_blocks, 2, 8, 2) of q (n_blocks, 8, 4). */
+  void (*widen_quads)(const int8_t *q, size_t n_blocks, int16_t *wide);
 
   /* Packs 32 inputs of 16 columns, w (32, 16) contiguous, as block `block` of a group (packed.h),
    * and unpacks them again: by type, q8_0 and q4_0. */

@@ -31,9 +31,11 @@ static const float *exact_rows(const tiling *t, size_t row)
 static void quantize(const tiling *t, size_t row)
 {
   size_t n_in = t->work->weight->n_in, n_blocks = t->x_int.n_blocks;
-  t->kernel->quantize_row(t->work->x + row * n_in, n_in,
-                          t->x_int.q + row * n_blocks * BLOCK_ELEMENTS,
-                          t->x_int.scale + row * n_blocks, t->x_int.sum + row * n_blocks);
+  int8_t *q = t->x_int.q + row * n_blocks * BLOCK_ELEMENTS;
+  t->kernel->quantize_row(t->work->x + row * n_in, n_in, q, t->x_int.scale + row * n_blocks,
+                          t->x_int.sum + row * n_blocks);
+  if (t->x_int.wide)
+    t->kernel->widen_quads(q, n_blocks, t->x_int.wide + row * n_blocks * BLOCK_ELEMENTS);
 }
 
 static void round_to_bf16(const tiling *t, size_t row)
@@ -220,7 +222,7 @@ static void multiply_dots(const tiling *t, size_t column, size_t n_columns, floa
                                   n_columns, y_at(work, 0, column), weight->n_out);
 }
 
-static void multiply_integers(const tiling *t, size_t column, size_t n_columns)
+static void multiply_integers(const tiling *t, size_t column, size_t n_columns, int16_t *panel)
 {
   const product *work = t->work;
   const matrix *weight = work->weight;
@@ -228,7 +230,7 @@ static void multiply_integers(const tiling *t, size_t column, size_t n_columns)
   destination to = begin_sums(t, column, n_columns);
   t->kernel->product_packed[weight->type](
       &t->x_int, work->n_rows, (const uint8_t *)weight->data + column / PACKED_COLUMNS * group,
-      n_columns, &to);
+      n_columns, &to, panel);
 }
 
 static void multiply_pairs(const tiling *t, size_t column, size_t n_columns, uint16_t *panel)
@@ -288,7 +290,7 @@ static void run_tile(void *data, size_t index, int worker)
   else if (t->way == DOTS)
     multiply_dots(t, column, n_columns, panel);
   else if (t->way == INTEGERS)
-    multiply_integers(t, column, n_columns);
+    multiply_integers(t, column, n_columns, panel);
   else if (t->way == PAIRS)
     multiply_pairs(t, column, n_columns, panel);
   else

@@ -4,7 +4,11 @@
  * No sum here can reach that. q8_0: |w| <= 128 with sign(w) x makes at most 2 * 128 * 127 = 32512.
  * q4_0: nibbles are up to 15 and x up to 127, so that a block's eight pairs of one lane make at
  * most 8 * 2 * 15 * 127 = 30480 and are added as they are; the 8 that is in every nibble is taken
- * off the block's sum. */
+ * off the block's sum.
+ *
+ * With many rows q8_0 is faster as int16: vpmaddwd and an addition for 16 products, after weights
+ * have been widened once for all rows, are fewer instructions than vpsignb, vpmaddubsw, vpmaddwd
+ * and an addition for 32, of which Intel's processors can do only two of three at a time. */
 #ifndef KERNELS_PACKED_AVX2_H
 #define KERNELS_PACKED_AVX2_H
 
@@ -16,6 +20,10 @@
 /* A tile: rows and registers of 8 columns whose sums are kept at once. One row takes more columns,
  * so that several places of memory are read at a time. */
 enum { PACKED_ROWS = 4, ROW_VECTORS = 2, LONE_VECTORS = 8 };
+
+/* The rows of a tile of int16, whose sums and totals and operands fill all registers; and how many
+ * make it worth widening weights for them. */
+enum { WIDE_TILE = 3, WIDE_ROWS = 16 };
 
 /* Registers that hold the quads of a group's 16 columns. */
 enum { GROUP_VECTORS = 2 };
@@ -31,7 +39,11 @@ typedef struct packed_tile {
   size_t group_size;
   size_t n_columns; /* from the first group on that exist */
   destination to;
+  const __m256i *panel; /* (n_blocks, 16, GROUP_VECTORS) the first group as int16 */
 } packed_tile;
+
+/* How the sums of a block are found. */
+typedef enum packed_way { BYTES_Q8_0, BYTES_Q4_0, WIDE_Q8_0 } packed_way;
 
 typedef __m256i block_sums[PACKED_ROWS][LONE_VECTORS];
 
@@ -130,6 +142,57 @@ sum_q4_0(const packed_tile *t, int rows, int vectors, size_t block, block_sums s
   }
 }
 
+/* ---- int16 ---- */
+
+/* A group's weights, in the order of widen_quads. */
+static void widen_group(const uint8_t *group, size_t n_blocks, __m256i *panel)
+{
+  const __m256i offset = _mm256_set1_epi8(-128);
+  for (size_t b = 0; b < n_blocks; b++, panel += 16 * GROUP_VECTORS)
+    for (int i = 0; i < 8 * GROUP_VECTORS; i++, group += 32) {
+      __m256i quads = _mm256_xor_si256(_mm256_loadu_si256((const __m256i *)group), offset);
+      panel[i] = _mm256_srai_epi16(_mm256_slli_epi16(quads, 8), 8);
+      panel[i + 8 * GROUP_VECTORS] = _mm256_srai_epi16(quads, 8);
+    }
+}
+
+/* Pair `k` of a row's block, in every lane. */
+static inline __m256i pair_of_row(const packed_tile *t, int r, size_t block, int k)
+{
+  int32_t pair;
+  memcpy(&pair, t->x->wide + block_of_row(t, r, block) * BLOCK_ELEMENTS + 2 * k, sizeof pair);
+  return _mm256_set1_epi32(pair);
+}
+
+/* Keeps the compiler from adding in another order, for which it would set products aside in
+ * memory. */
+static inline __m256i in_order(__m256i sum)
+{
+  __asm__("" : "+x"(sum));
+  return sum;
+}
+
+/* The block's exact sums with the first group's q8_0 weights. */
+static inline __attribute__((always_inline)) void sum_wide(const packed_tile *t, int rows,
+                                                           size_t block, block_sums sum)
+{
+  const __m256i *panel = t->panel + block * 16 * GROUP_VECTORS;
+  for (int r = 0; r < rows; r++)
+    for (int v = 0; v < GROUP_VECTORS; v++)
+      sum[r][v] = _mm256_setzero_si256();
+#pragma GCC unroll 4
+  for (int k = 0; k < 16; k++)
+    for (int r = 0; r < rows; r++) {
+      __m256i x = pair_of_row(t, r, block, k);
+      for (int v = 0; v < GROUP_VECTORS; v++) {
+        __m256i products = _mm256_madd_epi16(x, panel[k * GROUP_VECTORS + v]);
+        sum[r][v] = in_order(_mm256_add_epi32(sum[r][v], products));
+      }
+    }
+}
+
+/* ---- Tiles ---- */
+
 /* total += sum * scale of the column * scale of the row */
 static inline __attribute__((always_inline)) void add_block(const packed_tile *t, element_type type,
                                                             int rows, int vectors, size_t block,
@@ -162,15 +225,18 @@ static inline void put_sum(destination to, vector total, size_t n)
 }
 
 static inline __attribute__((always_inline)) void
-run_packed_tile(const packed_tile *t, element_type type, int rows, int vectors)
+run_packed_tile(const packed_tile *t, packed_way way, int rows, int vectors)
 {
+  const element_type type = way == BYTES_Q4_0 ? ELEMENT_Q4_0 : ELEMENT_Q8_0;
   vector total[PACKED_ROWS][LONE_VECTORS];
   for (int r = 0; r < rows; r++)
     for (int v = 0; v < vectors; v++)
       total[r][v] = vector_zero();
   for (size_t block = 0; block < t->x->n_blocks; block++) {
     block_sums sum;
-    if (type == ELEMENT_Q8_0)
+    if (way == WIDE_Q8_0)
+      sum_wide(t, rows, block, sum);
+    else if (way == BYTES_Q8_0)
       sum_q8_0(t, rows, vectors, block, sum);
     else
       sum_q4_0(t, rows, vectors, block, sum);
@@ -185,31 +251,47 @@ run_packed_tile(const packed_tile *t, element_type type, int rows, int vectors)
 }
 
 /* All rows against one group. */
-static inline __attribute__((always_inline)) void run_packed_rows(packed_tile *t, element_type type,
+static inline __attribute__((always_inline)) void run_packed_rows(packed_tile *t, packed_way way,
                                                                   size_t n_rows)
 {
   const destination to = t->to;
+  const size_t most = way == WIDE_Q8_0 ? WIDE_TILE : PACKED_ROWS;
   for (size_t r = 0; r < n_rows;) {
     t->row = r;
     t->to = destination_at(&to, r, 0);
-    if (n_rows - r >= PACKED_ROWS) {
-      run_packed_tile(t, type, PACKED_ROWS, ROW_VECTORS);
-      r += PACKED_ROWS;
+    if (n_rows - r >= most) {
+      run_packed_tile(t, way, (int)most, ROW_VECTORS);
+      r += most;
     } else if (n_rows - r >= 2) {
-      run_packed_tile(t, type, 2, ROW_VECTORS);
+      run_packed_tile(t, way, 2, ROW_VECTORS);
       r += 2;
     } else {
-      run_packed_tile(t, type, 1, ROW_VECTORS);
+      run_packed_tile(t, way, 1, ROW_VECTORS);
       r++;
     }
   }
 }
 
+static void multiply_wide(const quantized_rows *x, size_t n_rows, const uint8_t *groups,
+                          size_t n_out, const destination *to, __m256i *panel)
+{
+  packed_tile t = {.x = x, .panel = panel};
+  t.group_size = packed_group_size(ELEMENT_Q8_0, x->n_blocks);
+  for (size_t j = 0; j < n_out; j += PACKED_COLUMNS) {
+    t.groups = groups + j / PACKED_COLUMNS * t.group_size;
+    t.n_columns = n_out - j;
+    t.to = destination_at(to, 0, j);
+    widen_group(t.groups, x->n_blocks, panel);
+    run_packed_rows(&t, WIDE_Q8_0, n_rows);
+  }
+}
+
 static inline __attribute__((always_inline)) void
-multiply_packed(element_type type, const quantized_rows *x, size_t n_rows, const uint8_t *groups,
+multiply_packed(packed_way way, const quantized_rows *x, size_t n_rows, const uint8_t *groups,
                 size_t n_out, const destination *to)
 {
   enum { LONE_COLUMNS = LONE_VECTORS * VECTOR };
+  const element_type type = way == BYTES_Q4_0 ? ELEMENT_Q4_0 : ELEMENT_Q8_0;
   packed_tile t = {.x = x};
   t.group_size = packed_group_size(type, x->n_blocks);
   size_t j = 0;
@@ -217,32 +299,37 @@ multiply_packed(element_type type, const quantized_rows *x, size_t n_rows, const
     t.groups = groups + j / PACKED_COLUMNS * t.group_size;
     t.n_columns = LONE_COLUMNS;
     t.to = destination_at(to, 0, j);
-    run_packed_tile(&t, type, 1, LONE_VECTORS);
+    run_packed_tile(&t, way, 1, LONE_VECTORS);
   }
   for (; j < n_out; j += PACKED_COLUMNS) {
     t.groups = groups + j / PACKED_COLUMNS * t.group_size;
     t.n_columns = n_out - j;
     t.to = destination_at(to, 0, j);
-    run_packed_rows(&t, type, n_rows);
+    run_packed_rows(&t, way, n_rows);
   }
 }
 
 static void product_q8_0(const quantized_rows *x, size_t n_rows, const void *groups, size_t n_out,
-                         const destination *to)
+                         const destination *to, int16_t *panel)
 {
-  multiply_packed(ELEMENT_Q8_0, x, n_rows, groups, n_out, to);
+  if (x->wide)
+    multiply_wide(x, n_rows, groups, n_out, to, (__m256i *)panel);
+  else
+    multiply_packed(BYTES_Q8_0, x, n_rows, groups, n_out, to);
 }
 
 static void product_q4_0(const quantized_rows *x, size_t n_rows, const void *groups, size_t n_out,
-                         const destination *to)
+                         const destination *to, int16_t *panel)
 {
-  multiply_packed(ELEMENT_Q4_0, x, n_rows, groups, n_out, to);
+  (void)panel;
+  multiply_packed(BYTES_Q4_0, x, n_rows, groups, n_out, to);
 }
 
 static void fill_packed_products(kernels *table)
 {
   table->product_packed[ELEMENT_Q8_0] = product_q8_0;
   table->product_packed[ELEMENT_Q4_0] = product_q4_0;
+  table->wide_rows = WIDE_ROWS;
 }
 
 #endif

@@ -131,14 +131,16 @@ static void multiply_packed(element_type type, const quantized_rows *x, size_t n
 }
 
 static void product_q8_0(const quantized_rows *x, size_t n_rows, const void *groups, size_t n_out,
-                         const destination *to)
+                         const destination *to, int16_t *panel)
 {
+  (void)panel;
   multiply_packed(ELEMENT_Q8_0, x, n_rows, groups, n_out, to);
 }
 
 static void product_q4_0(const quantized_rows *x, size_t n_rows, const void *groups, size_t n_out,
-                         const destination *to)
+                         const destination *to, int16_t *panel)
 {
+  (void)panel;
   multiply_packed(ELEMENT_Q4_0, x, n_rows, groups, n_out, to);
 }
 
@@ -155,6 +157,7 @@ void kernels_scalar_products(kernels *table)
   table->strip_columns = STRIP_COLUMNS;
   table->strip_rows = STRIP_ROWS;
   table->own_rows = 32;
+  table->wide_rows = SIZE_MAX;
   table->product_packed[ELEMENT_Q8_0] = product_q8_0;
   table->product_packed[ELEMENT_Q4_0] = product_q4_0;
 }

@@ -103,6 +103,15 @@ static void quantize_row(const float *x, size_t n, int8_t *q, float *scale, int3
   }
 }
 
+static void widen_quads(const int8_t *q, size_t n_blocks, int16_t *wide)
+{
+  enum { QUADS = BLOCK_ELEMENTS / 4 };
+  for (size_t b = 0; b < n_blocks; b++, q += BLOCK_ELEMENTS, wide += BLOCK_ELEMENTS)
+    for (int k = 0; k < QUADS; k++)
+      for (int i = 0; i < 4; i++)
+        wide[(i % 2 * QUADS + k) * 2 + i / 2] = q[4 * k + i];
+}
+
 /* ---- Blocks of weights ----
  * Inner loops run over the 16 columns of a group: one vector, or two. */
 
@@ -261,6 +270,7 @@ void KERNELS_FILL_TYPES(kernels *table)
   table->from_f32[ELEMENT_F16] = row_f16_from_f32;
   table->from_f32[ELEMENT_BF16] = row_bf16_from_f32;
   table->quantize_row = quantize_row;
+  table->widen_quads = widen_quads;
   table->pack_block[ELEMENT_Q8_0] = pack_q8_0;
   table->pack_block[ELEMENT_Q4_0] = pack_q4_0;
   table->unpack_block[ELEMENT_Q8_0] = unpack_q8_0;

@@ -67,6 +67,13 @@ static size_t choose_columns(const tiling *t)
   return blas_max_workers() == 1 ? n_out : BLAS_COLUMNS;
 }
 
+/* Whether rows and weights are multiplied as int16. */
+static bool is_wide(const tiling *t)
+{
+  return t->way == INTEGERS && t->work->weight->type == ELEMENT_Q8_0 &&
+         t->work->n_rows >= t->kernel->wide_rows;
+}
+
 /* Floats of one worker's panel. */
 static size_t panel_floats(const tiling *t)
 {
@@ -84,6 +91,8 @@ static size_t panel_floats(const tiling *t)
     if (tiling_is_f32(t->work->weight))
       return 0;
     return (t->work->weight->layout == LAYOUT_OUT_IN ? n_in : t->range) * BLAS_COLUMNS;
+  case INTEGERS:
+    return is_wide(t) ? packed_blocks(n_in) * BLOCK_ELEMENTS * PACKED_COLUMNS / 2 : 0;
   default:
     return 0;
   }
@@ -118,7 +127,10 @@ static void take_rows(tiling *t, arena *a)
     t->x_int = (quantized_rows){.q = take(a, n_rows, n_blocks * BLOCK_ELEMENTS),
                                 .scale = take(a, n_rows, n_blocks * sizeof(float)),
                                 .sum = take(a, n_rows, n_blocks * sizeof(int32_t)),
+                                .wide = NULL,
                                 .n_blocks = n_blocks};
+  if (is_wide(t))
+    t->x_int.wide = take(a, n_rows, n_blocks * BLOCK_ELEMENTS * sizeof *t->x_int.wide);
   if (t->way == STRIPS)
     t->x_packed =
         take(a, round_up(n_rows, t->kernel->strip_rows), weight->n_in * sizeof *t->x_packed);

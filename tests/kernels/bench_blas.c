@@ -76,9 +76,10 @@ static void run_packed(const void *data)
   const products_of *p = data;
   for (size_t i = 0; i < p->n_shapes; i++) {
     const bench_shape *s = &p->shapes[i];
-    quantized_rows x = bench_rows_int8(s->n_in);
+    quantized_rows x = bench_rows_int8(kernels_in_use(), p->n_rows, s->n_in);
     kernels_in_use()->product_packed[p->type](&x, p->n_rows, bench_weights(p->type), s->n_out,
-                                              &(destination){bench_y(), s->n_out, NULL, 0});
+                                              &(destination){bench_y(), s->n_out, NULL, 0},
+                                              bench_panel());
   }
 }
 
@@ -112,7 +113,7 @@ static void prepare(products_of p)
   free(scratch);
   scratch = bench_bytes(most);
   bench_weights(ELEMENT_F32);
-  bench_rows_int8(BLOCK_ELEMENTS);
+  bench_rows_int8(kernels_in_use(), 1, BLOCK_ELEMENTS);
   bench_rows_bf16();
   bench_y();
 }

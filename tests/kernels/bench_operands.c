@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "kernels/bench.h"
+#include "base/memory.h"
 #include "kernels/packed.h"
 
 const bench_shape bench_shapes[N_SHAPES] = {{"attn_qkv", 768, 2304},
@@ -52,14 +53,24 @@ const uint16_t *bench_rows_bf16(void)
 }
 
 /* All rows are rounded as one: each has whole blocks. */
-quantized_rows bench_rows_int8(size_t n_in)
+quantized_rows bench_rows_int8(const kernels *kernel, size_t n_rows, size_t n_in)
 {
   static int8_t q[MOST_ROWS * MOST_IN];
   static float scale[MOST_ROWS * MOST_IN / BLOCK_ELEMENTS];
   static int32_t sum[MOST_ROWS * MOST_IN / BLOCK_ELEMENTS];
-  if (scale[0] == 0)
-    kernels_in_use()->quantize_row(bench_rows(), MOST_ROWS * MOST_IN, q, scale, sum);
-  return (quantized_rows){q, scale, sum, packed_blocks(n_in)};
+  static int16_t wide[MOST_ROWS * MOST_IN];
+  if (scale[0] == 0) {
+    kernel->quantize_row(bench_rows(), MOST_ROWS * MOST_IN, q, scale, sum);
+    kernel->widen_quads(q, MOST_ROWS * MOST_IN / BLOCK_ELEMENTS, wide);
+  }
+  bool widens = n_rows >= kernel->wide_rows;
+  return (quantized_rows){q, scale, sum, widens ? wide : NULL, packed_blocks(n_in)};
+}
+
+int16_t *bench_panel(void)
+{
+  static _Alignas(MEMORY_ALIGNMENT) int16_t panel[MOST_IN * PACKED_COLUMNS];
+  return panel;
 }
 
 float *bench_y(void)

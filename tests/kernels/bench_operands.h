@@ -22,10 +22,13 @@ enum { MOST_ROWS = 512, MOST_LOGIT_ROWS = 32 };
 const void *bench_weights(element_type type);
 
 /* Rows of any shape, one behind the other; and rounded to bf16, and to int8 with n_in inputs to a
- * row. */
+ * row, wide where the kernels want that. */
 const float *bench_rows(void);
 const uint16_t *bench_rows_bf16(void);
-quantized_rows bench_rows_int8(size_t n_in);
+quantized_rows bench_rows_int8(const kernels *kernel, size_t n_rows, size_t n_in);
+
+/* Room for a group of weights as int16. */
+int16_t *bench_panel(void);
 
 /* Room for the results. */
 float *bench_y(void);

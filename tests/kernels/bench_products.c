@@ -16,7 +16,6 @@ typedef struct product_of {
   const void *w;
   const float *x;
   const uint16_t *x_bf16;
-  quantized_rows x_int8;
   float *y;
   uint16_t *panel;
 } product_of;
@@ -53,8 +52,9 @@ static void run_strips(const kernels *kernel, const void *data)
 static void run_packed(const kernels *kernel, const void *data)
 {
   const product_of *p = data;
-  kernel->product_packed[p->type](&p->x_int8, p->n_rows, p->w, p->n_out,
-                                  &(destination){p->y, p->n_out, NULL, 0});
+  quantized_rows x = bench_rows_int8(kernel, p->n_rows, p->n_in);
+  kernel->product_packed[p->type](&x, p->n_rows, p->w, p->n_out,
+                                  &(destination){p->y, p->n_out, NULL, 0}, bench_panel());
 }
 
 static void run_pair(const kernels *kernel, const void *data)
@@ -91,7 +91,6 @@ static void find_operands(product_of *p)
   p->w = bench_weights(p->type);
   p->x = bench_rows();
   p->x_bf16 = bench_rows_bf16();
-  p->x_int8 = bench_rows_int8(p->n_in);
   p->y = bench_y();
 }
 

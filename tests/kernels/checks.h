@@ -34,6 +34,7 @@ void every_half_survives_and_what_is_between_goes_to_the_nearer(void **state);
 /* quantisers.c */
 void rows_are_rounded_to_int8_by_the_greatest_of_each_block(void **state);
 void halves_are_rounded_to_the_even_integer(void **state);
+void rounded_rows_are_widened_in_the_order_of_their_products(void **state);
 void a_block_that_is_not_finite_gets_the_scale_nan(void **state);
 void weights_are_packed_to_their_nearest_and_no_other_block_is_touched(void **state);
 void a_column_that_is_not_finite_gets_a_scale_that_is_not(void **state);

@@ -11,7 +11,7 @@
 #include "gpt2.h"
 #include "kernels/checks.h"
 
-/* The table is pointers to functions but for its name and two sizes. */
+/* The table is pointers to functions but for its name and some sizes. */
 typedef void (*any_function)(void);
 _Static_assert(sizeof(kernels) % sizeof(any_function) == 0, "a table of pointers");
 _Static_assert(sizeof(bf16_products) % sizeof(any_function) == 0, "a table of pointers");
@@ -23,7 +23,7 @@ static bool is_function(size_t at)
 {
   return at != offsetof(kernels, name) && at != offsetof(kernels, strip_columns) &&
          at != offsetof(kernels, strip_rows) && at != offsetof(kernels, own_rows) &&
-         at != offsetof(kernels, bf16);
+         at != offsetof(kernels, wide_rows) && at != offsetof(kernels, bf16);
 }
 
 static uintptr_t pointer_at(const void *table, size_t offset)

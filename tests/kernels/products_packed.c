@@ -14,6 +14,9 @@
 #include "kernels/rows.h"
 #include "kernels/tolerances.h"
 
+/* A block of a group as int16. */
+enum { PANEL_SIZE = BLOCK_ELEMENTS * PACKED_COLUMNS * sizeof(int16_t), PANEL_ALIGNMENT = 64 };
+
 typedef struct packed_rows {
   element_type type;
   size_t n_rows, n_blocks, n_out;
@@ -21,6 +24,7 @@ typedef struct packed_rows {
   int8_t *q; /* what `x` points to */
   float *scale;
   int32_t *sum;
+  int16_t *wide, *panel; /* of kernels that multiply int16 */
   quantized_rows x;
   void *groups;
   int8_t *w;      /* (n_out, n_blocks * 32) as whole numbers */
@@ -68,7 +72,10 @@ static void draw_rows(const kernel_trial *trial, packed_rows *p)
       p->sum[b] += p->q[b * BLOCK_ELEMENTS + i];
     }
   }
-  p->x = (quantized_rows){p->q, p->scale, p->sum, p->n_blocks};
+  p->wide = trial_bytes(trial, ARRAY_V, n * BLOCK_ELEMENTS * sizeof *p->wide, sizeof *p->wide);
+  trial->kernel->widen_quads(p->q, n, p->wide);
+  p->panel = trial_bytes(trial, ARRAY_P, p->n_blocks * PANEL_SIZE, PANEL_ALIGNMENT);
+  p->x = (quantized_rows){p->q, p->scale, p->sum, NULL, p->n_blocks};
 }
 
 static void put_q8_0(packed_rows *p, size_t column, size_t block, uint16_t scale)
@@ -132,23 +139,30 @@ static void free_packed(packed_rows *p)
   free(p->w_scale);
 }
 
+/* Kernels need not have the rows as int16; with them they come to the same bits. */
+static void multiply_rows_to(const kernels *kernel, const packed_rows *p, size_t row, size_t n_rows,
+                             const destination *to)
+{
+  quantized_rows x = p->x;
+  x.q += row * n_in(p);
+  x.scale += row * p->n_blocks;
+  x.sum += row * p->n_blocks;
+  x.wide = some(2) ? p->wide + row * n_in(p) : NULL;
+  kernel->product_packed[p->type](&x, n_rows, p->groups, p->n_out, to, p->panel);
+}
+
 static void multiply_all(const kernels *kernel, const void *product, const destination *to)
 {
   const packed_rows *p = product;
-  kernel->product_packed[p->type](&p->x, p->n_rows, p->groups, p->n_out, to);
+  multiply_rows_to(kernel, p, 0, p->n_rows, to);
 }
 
 static void multiply(const kernels *kernel, const void *product, size_t row, size_t n_rows,
                      float *y)
 {
   const packed_rows *p = product;
-  quantized_rows x = p->x;
-  x.q += row * n_in(p);
-  x.scale += row * p->n_blocks;
-  x.sum += row * p->n_blocks;
   float *at = y + row * p->y.stride;
-  kernel->product_packed[p->type](&x, n_rows, p->groups, p->n_out,
-                                  &(destination){at, p->y.stride, at, p->y.stride});
+  multiply_rows_to(kernel, p, row, n_rows, &(destination){at, p->y.stride, at, p->y.stride});
 }
 
 /* ---- Right, and the same bits in any company ---- */

@@ -48,7 +48,6 @@ static void multiply(const kernels *kernel, const void *product, size_t row, siz
   float *packed = rows_in_order(kernel, x, p->x_stride, n_rows, p->n_in, n_rows);
   kernel->product_in_out[p->type](packed, n_rows, n_rows, p->w, p->w_stride, p->n_in, p->n_out, y,
                                   p->y.stride);
-  free(packed);
 }
 
 static void draw_weights(const kernel_trial *trial, few_rows *p, number_kind kind)

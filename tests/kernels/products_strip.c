@@ -35,7 +35,6 @@ static void multiply_tiles(const kernels *kernel, const strip_rows *p, size_t ro
                                   p->n_in, tile);
     destination at = destination_at(to, r, 0);
     kernel->product_strip(packed, some_rows, p->w, p->n_in, p->n_out, &at);
-    free(packed);
   }
 }
 
@@ -145,7 +144,6 @@ static void check_strip_of_type(const kernel_trial *trial)
   float *packed = rows_in_order(kernel, p.x, p.x_stride, p.n_rows, p.n_in, p.n_rows);
   kernel->product_in_out[type](packed, p.n_rows, p.n_rows, w, p.w_stride, p.n_in, p.n_out, sums,
                                p.n_out);
-  free(packed);
   kernel->add(expected, sums, size);
   check_same_bits(trial, "product_strip and product_in_out", found, expected, size);
   free(expected);

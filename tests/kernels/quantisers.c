@@ -87,6 +87,29 @@ void rows_are_rounded_to_int8_by_the_greatest_of_each_block(void **state)
   try_entry(ENTRY(quantize_row), check_quantize);
 }
 
+/* Even inputs of all quads of a block, then the odd ones. */
+static void check_widen(const kernel_trial *trial)
+{
+  size_t n_blocks = packed_blocks(trial->n), n = n_blocks * BLOCK_ELEMENTS;
+  int8_t *q = trial_bytes(trial, ARRAY_X, n, 1);
+  for (size_t i = 0; i < n; i++)
+    q[i] = (int8_t)((int)some(256) - 128);
+  int16_t *wide = trial_bytes(trial, ARRAY_Y, n * sizeof *wide, sizeof *wide);
+  trial->kernel->widen_quads(q, n_blocks, wide);
+  for (size_t i = 0; i < n; i++) {
+    size_t pair = i % BLOCK_ELEMENTS / 2, odd = pair / 8, quad = pair % 8;
+    int8_t expected = q[i / BLOCK_ELEMENTS * BLOCK_ELEMENTS + quad * 4 + odd + i % 2 * 2];
+    if (wide[i] != expected)
+      wrong_element(trial, "widen_quads", i, wide[i], expected);
+  }
+}
+
+void rounded_rows_are_widened_in_the_order_of_their_products(void **state)
+{
+  (void)state;
+  try_entry(ENTRY(widen_quads), check_widen);
+}
+
 /* Ties are where x = (k + 1/2) * step: 127 makes the step 1. */
 static void check_ties(const kernel_trial *trial)
 {

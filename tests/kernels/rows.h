@@ -19,7 +19,8 @@ size_t result_size(const result_rows *result);
 /* An array for them, with bytes 255 between them. */
 float *draw_result(const kernel_trial *trial, const result_rows *result, number_kind kind);
 
-/* Rows x (n_rows, n_in) with a stride, packed (n_in, width); the caller frees them. */
+/* Rows x (n_rows, n_in) with a stride, packed (n_in, width); they are good until the next ones, and
+ * end before a page that nobody may touch. */
 float *rows_in_order(const kernels *kernel, const float *x, size_t x_stride, size_t n_rows,
                      size_t n_in, size_t width);
 

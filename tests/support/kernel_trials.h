@@ -56,7 +56,7 @@ typedef struct kernel_trial {
 enum { LONG_TRIAL = 1031 };
 
 /* Arrays that exist at the same time. */
-enum { ARRAY_X, ARRAY_W, ARRAY_B, ARRAY_Y, ARRAY_Z, N_ARRAYS };
+enum { ARRAY_X, ARRAY_W, ARRAY_B, ARRAY_Y, ARRAY_Z, ARRAY_V, ARRAY_P, N_ARRAYS };
 
 /* Opens and closes the arrays, and takes a seed, which is printed: a group's set-up and tear-down.
  */
