@@ -80,47 +80,52 @@ static void prepare_rows(void *data, size_t index, int worker)
 
 /* ---- A tile of y ---- */
 
+typedef struct part {
+  size_t row, n_rows, column, n_columns;
+} part;
+
 static float *y_at(const product *work, size_t row, size_t column)
 {
   return work->y + row * work->weight->n_out + column;
 }
 
 /* y += bias, for what is added to it. */
-static void add_bias(const tiling *t, size_t row, size_t n_rows, size_t column, size_t n_columns)
+static void add_bias(const tiling *t, const part *of)
 {
   const product *work = t->work;
-  for (size_t r = row; work->accumulate && work->bias && r < row + n_rows; r++)
-    t->kernel->add(y_at(work, r, column), work->bias + column, n_columns);
+  for (size_t r = 0; work->accumulate && work->bias && r < of->n_rows; r++)
+    t->kernel->add(y_at(work, of->row + r, of->column), work->bias + of->column, of->n_columns);
 }
 
-/* Where the first sums of all rows of a tile go: to the bias, or to what y holds and the bias. */
-static destination begin_sums(const tiling *t, size_t column, size_t n_columns)
+/* Where the first sums of a tile's rows go: to the bias, or to what y holds and the bias. */
+static destination begin_sums(const tiling *t, const part *of)
 {
   const product *work = t->work;
-  float *y = y_at(work, 0, column);
+  float *y = y_at(work, of->row, of->column);
   size_t stride = work->weight->n_out;
-  add_bias(t, 0, work->n_rows, column, n_columns);
+  add_bias(t, of);
   if (work->accumulate)
     return (destination){y, stride, y, stride};
-  return (destination){y, stride, work->bias ? work->bias + column : NULL, 0};
+  return (destination){y, stride, work->bias ? work->bias + of->column : NULL, 0};
 }
 
 /* The same where sums are added to y itself. */
-static void begin_tile(const tiling *t, size_t row, size_t n_rows, size_t column, size_t n_columns)
+static void begin_tile(const tiling *t, const part *of)
 {
   const product *work = t->work;
-  add_bias(t, row, n_rows, column, n_columns);
-  for (size_t r = row; !work->accumulate && r < row + n_rows; r++)
+  size_t size = of->n_columns * sizeof *work->y;
+  add_bias(t, of);
+  for (size_t r = 0; !work->accumulate && r < of->n_rows; r++)
     if (work->bias)
-      memcpy(y_at(work, r, column), work->bias + column, n_columns * sizeof *work->y);
+      memcpy(y_at(work, of->row + r, of->column), work->bias + of->column, size);
     else
-      memset(y_at(work, r, column), 0, n_columns * sizeof *work->y);
+      memset(y_at(work, of->row + r, of->column), 0, size);
 }
 
-static void end_tile(const tiling *t, size_t row, size_t n_rows, size_t column, size_t n_columns)
+static void end_tile(const tiling *t, const part *of)
 {
-  for (size_t r = row; t->work->activation && r < row + n_rows; r++)
-    t->work->activation(y_at(t->work, r, column), n_columns);
+  for (size_t r = 0; t->work->activation && r < of->n_rows; r++)
+    t->work->activation(y_at(t->work, of->row + r, of->column), of->n_columns);
 }
 
 /* ---- Streams ---- */
@@ -131,15 +136,14 @@ static float *partial_sums(const tiling *t, size_t range, size_t tile)
 }
 
 /* Adds the ranges' sums in their order. */
-static void add_partials(const tiling *t, size_t tile, size_t column, size_t n_columns)
+static void add_partials(const tiling *t, size_t tile, const part *of)
 {
-  size_t n_rows = t->work->n_rows;
-  begin_tile(t, 0, n_rows, column, n_columns);
+  begin_tile(t, of);
   for (size_t range = 0; range < t->n_ranges; range++)
-    for (size_t r = 0; r < n_rows; r++)
-      t->kernel->add(y_at(t->work, r, column), partial_sums(t, range, tile) + r * t->partial_stride,
-                     n_columns);
-  end_tile(t, 0, n_rows, column, n_columns);
+    for (size_t r = 0; r < of->n_rows; r++)
+      t->kernel->add(y_at(t->work, r, of->column),
+                     partial_sums(t, range, tile) + r * t->partial_stride, of->n_columns);
+  end_tile(t, of);
 }
 
 static void run_stream(void *data, size_t index, int worker)
@@ -159,40 +163,40 @@ static void run_stream(void *data, size_t index, int worker)
   t->kernel->product_in_out[weight->type](x, n_rows, n_rows, w, n_out, n, n_columns, sums,
                                           t->partial_stride);
   if (atomic_fetch_add(&t->n_done[tile], 1) + 1 == t->n_ranges)
-    add_partials(t, tile, column, n_columns);
+    add_partials(t, tile, &(part){0, n_rows, column, n_columns});
 }
 
 /* ---- The other ways ---- */
 
-/* All rows with a strip of n_in inputs from `first` on. Meanwhile a part of what is upcoming is
- * asked for, from input `from` to `until`. */
-static void run_strip(const tiling *t, size_t first, size_t n_in, size_t n_columns,
+/* A tile's rows with a strip of n_in inputs from `first` on. Meanwhile a part of what is upcoming
+ * is asked for, from input `from` to `until`. */
+static void run_strip(const tiling *t, const part *of, size_t first, size_t n_in, size_t n_columns,
                       const float *strip, const destination *to, const upcoming *next, size_t from,
                       size_t until)
 {
-  size_t n_rows = t->work->n_rows, tile = t->kernel->strip_rows;
-  size_t n_tiles = (n_rows + tile - 1) / tile, n_next = until - from;
+  size_t tile = t->kernel->strip_rows;
+  size_t n_tiles = (of->n_rows + tile - 1) / tile, n_next = until - from;
   for (size_t i = 0; i < n_tiles; i++) {
     size_t row = i * tile;
     destination at = destination_at(to, row, 0);
     prefetch_weights(next, from + i * n_next / n_tiles, from + (i + 1) * n_next / n_tiles);
-    t->kernel->product_strip(packed_rows(t, row, first), smaller(tile, n_rows - row), strip, n_in,
-                             n_columns, &at);
+    t->kernel->product_strip(packed_rows(t, of->row + row, first), smaller(tile, of->n_rows - row),
+                             strip, n_in, n_columns, &at);
   }
 }
 
-static void multiply_strips(const tiling *t, size_t column, size_t n_columns, float *strips)
+static void multiply_strips(const tiling *t, const part *of, float *strips)
 {
-  size_t width = t->kernel->strip_columns;
-  destination to = begin_sums(t, column, n_columns);
+  size_t width = t->kernel->strip_columns, n_columns = of->n_columns;
+  destination to = begin_sums(t, of);
   for (size_t range = 0; range < t->n_ranges; range++) {
     size_t first = range * t->range, n_in = tiling_inputs(t, range);
-    upcoming next = find_upcoming(t, column, n_columns, range);
-    widen_to_strips(t, first, n_in, column, n_columns, strips);
+    upcoming next = find_upcoming(t, of->column, n_columns, range);
+    widen_to_strips(t, first, n_in, of->column, n_columns, strips);
     for (size_t j = 0; j < n_columns; j += width) {
       size_t end = smaller(j + width, n_columns);
       destination at = destination_at(&to, 0, j);
-      run_strip(t, first, n_in, end - j, strips + j * n_in, &at, &next, j * next.n / n_columns,
+      run_strip(t, of, first, n_in, end - j, strips + j * n_in, &at, &next, j * next.n / n_columns,
                 end * next.n / n_columns);
     }
     to.start = to.y;
@@ -211,64 +215,79 @@ static const float *columns_in_f32(const tiling *t, size_t column, size_t n_colu
   return panel;
 }
 
-static void multiply_dots(const tiling *t, size_t column, size_t n_columns, float *panel)
+static void multiply_dots(const tiling *t, const part *of, float *panel)
 {
   const product *work = t->work;
   const matrix *weight = work->weight;
-  bool widens = work->n_rows >= WIDEN_ROWS;
+  bool widens = of->n_rows >= WIDEN_ROWS;
   element_type type = widens ? ELEMENT_F32 : weight->type;
-  const void *w = widens ? columns_in_f32(t, column, n_columns, panel) : outputs_at(weight, column);
-  t->kernel->product_out_in[type](exact_rows(t, 0), weight->n_in, work->n_rows, w, weight->n_in,
-                                  n_columns, y_at(work, 0, column), weight->n_out);
+  const void *w =
+      widens ? columns_in_f32(t, of->column, of->n_columns, panel) : outputs_at(weight, of->column);
+  begin_tile(t, of);
+  t->kernel->product_out_in[type](exact_rows(t, of->row), weight->n_in, of->n_rows, w, weight->n_in,
+                                  of->n_columns, y_at(work, of->row, of->column), weight->n_out);
 }
 
-static void multiply_integers(const tiling *t, size_t column, size_t n_columns, int16_t *panel)
+/* The rounded rows from `row` on. */
+static quantized_rows rounded_rows(const tiling *t, size_t row)
 {
-  const product *work = t->work;
-  const matrix *weight = work->weight;
-  size_t group = packed_group_size(weight->type, t->x_int.n_blocks);
-  destination to = begin_sums(t, column, n_columns);
-  t->kernel->product_packed[weight->type](
-      &t->x_int, work->n_rows, (const uint8_t *)weight->data + column / PACKED_COLUMNS * group,
-      n_columns, &to, panel);
+  quantized_rows x = t->x_int;
+  x.q += row * x.n_blocks * BLOCK_ELEMENTS;
+  x.scale += row * x.n_blocks;
+  x.sum += row * x.n_blocks;
+  if (x.wide)
+    x.wide += row * x.n_blocks * BLOCK_ELEMENTS;
+  return x;
 }
 
-static void multiply_pairs(const tiling *t, size_t column, size_t n_columns, uint16_t *panel)
+static void multiply_integers(const tiling *t, const part *of, int16_t *panel)
+{
+  const matrix *weight = t->work->weight;
+  size_t group = packed_group_size(weight->type, t->x_int.n_blocks);
+  quantized_rows x = rounded_rows(t, of->row);
+  destination to = begin_sums(t, of);
+  t->kernel->product_packed[weight->type](
+      &x, of->n_rows, (const uint8_t *)weight->data + of->column / PACKED_COLUMNS * group,
+      of->n_columns, &to, panel);
+}
+
+static void multiply_pairs(const tiling *t, const part *of, uint16_t *panel)
 {
   const product *work = t->work;
   const matrix *weight = work->weight;
   const bf16_products *bf16 = t->kernel->bf16;
-  const uint16_t *w = weight->data;
-  float *y = y_at(work, 0, column);
+  const uint16_t *x = t->x_bf16 + of->row * t->x_stride, *w = weight->data;
+  float *y = y_at(work, of->row, of->column);
+  begin_tile(t, of);
   if (weight->layout == LAYOUT_OUT_IN) {
-    bf16->out_in(t->x_bf16, t->x_stride, work->n_rows, w + column * weight->n_in, weight->n_in,
-                 n_columns, y, weight->n_out);
+    bf16->out_in(x, t->x_stride, of->n_rows, w + of->column * weight->n_in, weight->n_in,
+                 of->n_columns, y, weight->n_out);
     return;
   }
-  bf16->pair(w + column, weight->n_out, weight->n_in, n_columns, panel);
-  bf16->paired(t->x_bf16, t->x_stride, work->n_rows, panel, weight->n_in, n_columns, y,
-               weight->n_out);
+  bf16->pair(w + of->column, weight->n_out, weight->n_in, of->n_columns, panel);
+  bf16->paired(x, t->x_stride, of->n_rows, panel, weight->n_in, of->n_columns, y, weight->n_out);
 }
 
-static void multiply_by_blas(const tiling *t, size_t row, size_t n_rows, size_t column,
-                             size_t n_columns, float *panel)
+static void multiply_by_blas(const tiling *t, const part *of, float *panel)
 {
   const product *work = t->work;
   const matrix *weight = work->weight;
-  size_t n_in = weight->n_in, n_out = weight->n_out;
-  const float *x = exact_rows(t, row), *w = weight->data;
-  float *y = y_at(work, row, column);
+  size_t n_in = weight->n_in, n_out = weight->n_out, n_rows = of->n_rows;
+  const float *x = exact_rows(t, of->row), *w = weight->data;
+  float *y = y_at(work, of->row, of->column);
+  begin_tile(t, of);
   if (tiling_is_f32(weight) && weight->layout == LAYOUT_IN_OUT) {
-    blas_product(false, n_rows, n_columns, n_in, 1.0f, x, n_in, w + column, n_out, 1.0f, y, n_out);
+    blas_product(false, n_rows, of->n_columns, n_in, 1.0f, x, n_in, w + of->column, n_out, 1.0f, y,
+                 n_out);
     return;
   }
-  for (size_t j = 0; j < n_columns; j += BLAS_COLUMNS) {
-    size_t n = smaller(BLAS_COLUMNS, n_columns - j);
+  for (size_t j = 0; j < of->n_columns; j += BLAS_COLUMNS) {
+    size_t n = smaller(BLAS_COLUMNS, of->n_columns - j), column = of->column + j;
     if (weight->layout == LAYOUT_OUT_IN)
-      blas_product(true, n_rows, n, n_in, 1.0f, x, n_in, columns_in_f32(t, column + j, n, panel),
-                   n_in, 1.0f, y + j, n_out);
+      blas_product(true, n_rows, n, n_in, 1.0f, x, n_in, columns_in_f32(t, column, n, panel), n_in,
+                   1.0f, y + j, n_out);
     for (size_t range = 0; weight->layout != LAYOUT_OUT_IN && range < t->n_ranges; range++) {
-      widen(t, range * t->range, tiling_inputs(t, range), column + j, n, panel, BLAS_COLUMNS);
+      widen(t, range * t->range, tiling_inputs(t, range), column, n, panel, BLAS_COLUMNS);
       blas_product(false, n_rows, n, tiling_inputs(t, range), 1.0f, x + range * t->range, n_in,
                    panel, BLAS_COLUMNS, 1.0f, y + j, n_out);
     }
@@ -279,23 +298,22 @@ static void run_tile(void *data, size_t index, int worker)
 {
   const tiling *t = data;
   const product *work = t->work;
-  size_t row = index / t->n_column_tiles * t->rows, column = index % t->n_column_tiles * t->columns;
-  size_t n_rows = smaller(t->rows, work->n_rows - row);
-  size_t n_columns = smaller(t->columns, work->weight->n_out - column);
   void *panel = t->panels + (size_t)worker * t->panel_size;
-  if (t->way != STRIPS && t->way != INTEGERS)
-    begin_tile(t, row, n_rows, column, n_columns);
+  part of = {.row = index / t->n_column_tiles * t->rows,
+             .column = index % t->n_column_tiles * t->columns};
+  of.n_rows = smaller(t->rows, work->n_rows - of.row);
+  of.n_columns = smaller(t->columns, work->weight->n_out - of.column);
   if (t->way == STRIPS)
-    multiply_strips(t, column, n_columns, panel);
+    multiply_strips(t, &of, panel);
   else if (t->way == DOTS)
-    multiply_dots(t, column, n_columns, panel);
+    multiply_dots(t, &of, panel);
   else if (t->way == INTEGERS)
-    multiply_integers(t, column, n_columns, panel);
+    multiply_integers(t, &of, panel);
   else if (t->way == PAIRS)
-    multiply_pairs(t, column, n_columns, panel);
+    multiply_pairs(t, &of, panel);
   else
-    multiply_by_blas(t, row, n_rows, column, n_columns, panel);
-  end_tile(t, row, n_rows, column, n_columns);
+    multiply_by_blas(t, &of, panel);
+  end_tile(t, &of);
 }
 
 /* ---- All of it ---- */

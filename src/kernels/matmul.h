@@ -1,9 +1,10 @@
 /* matmul.h - the products of rows with a weight matrix, by whichever way is fastest.
  *
- * A product is cut into tiles that depend only on its shape; which worker computes one changes
- * nothing. Inputs are added in ranges that depend only on the matrix, each in the same order
- * however many rows there are: so a row has the same bits in any batch, unless so many rows are
- * left to BLAS (kernels.h, own_rows) or multiplied as bf16 (tiling.c, PAIR_ROWS). */
+ * A product is cut into tiles; neither how many they are, which depends on the threads, nor which
+ * worker computes one changes its bits. Inputs are added in ranges that depend only on the matrix,
+ * each in the same order however many rows there are: so a row has the same bits in any batch,
+ * unless so many rows are left to BLAS (kernels.h, own_rows) or multiplied as bf16 (tiling.c,
+ * PAIR_ROWS). */
 #ifndef KERNELS_MATMUL_H
 #define KERNELS_MATMUL_H
 

@@ -9,15 +9,18 @@
 enum { PAIR_ROWS = 8 };
 
 enum {
-  STRIPS_AT_ONCE = 4,    /* of a tile: their weights are read as lines that follow each other; */
-  STRIP_TILES = 8,       /* and fewer, where there would not be so many tiles */
-  MAX_RANGE = 384,       /* inputs of a range; measured: strips of 192 to 768 are as fast */
-  MAX_STREAM = 1536,     /* columns of a stream's tile: a row's sums stay in the cache */
-  COLUMN_UNIT = 48,      /* columns of a stream's tile are a multiple of it, so whole cache lines;
-                            and those of a panel of pairs: three registers of AVX-512 */
-  DOT_COLUMNS = 64,      /* columns of a tile of dot products */
-  INTEGER_COLUMNS = 64,  /* of a tile of packed weights: four groups, at least */
-  MAX_INTEGER_TILES = 32 /* of packed weights: more would only cost claims */
+  STRIPS_AT_ONCE = 4,   /* of a tile: their weights are read as lines that follow each other */
+  MAX_RANGE = 384,      /* inputs of a range; measured: strips of 192 to 768 are as fast */
+  MAX_STREAM = 1536,    /* columns of a stream's tile: a row's sums stay in the cache; */
+  MIN_STREAM = 192,     /* and at least, so that weights are read as lines that follow each other */
+  COLUMN_UNIT = 48,     /* columns of a stream's tile are a multiple of it, so whole cache lines;
+                           and those of a panel of pairs: three registers of AVX-512 */
+  DOT_COLUMNS = 64,     /* columns of a tile of dot products */
+  INTEGER_COLUMNS = 64, /* of a tile of packed weights: four groups, at least */
+  INTEGER_TILES = 32, /* of packed weights: more would only cost claims, unless threads need them */
+  TILES_A_THREAD = 4, /* so that threads end at about the same time, where there are so many; */
+  FEWEST_A_THREAD = 2, /* with fewer than that, rows are cut, too, */
+  FEWEST_ROWS = 64     /* but not into less: each tile widens its weights anew */
 };
 
 /* ---- Choosing ---- */
@@ -45,26 +48,47 @@ static void choose_ranges(tiling *t)
   t->n_ranges = (n_in + t->range - 1) / t->range;
 }
 
-static size_t choose_columns(const tiling *t)
+/* Cuts n columns into so many tiles, or a few less, of whole units. */
+static size_t cut_columns(size_t n, size_t n_tiles, size_t unit)
+{
+  return round_up((n + n_tiles - 1) / n_tiles, unit);
+}
+
+static size_t choose_columns(const tiling *t, size_t n_threads)
 {
   size_t n_out = t->work->weight->n_out, n;
   switch (t->way) {
   case STREAM:
-    n = (n_out + MAX_STREAM - 1) / MAX_STREAM;
-    return round_up((n_out + n - 1) / n, COLUMN_UNIT);
+    n = (FEWEST_A_THREAD * n_threads + t->n_ranges - 1) / t->n_ranges;
+    n = larger(smaller(n, n_out / MIN_STREAM), (n_out + MAX_STREAM - 1) / MAX_STREAM);
+    return cut_columns(n_out, n, COLUMN_UNIT);
   case STRIPS:
-    n = n_out / (STRIP_TILES * t->kernel->strip_columns);
+    n = n_out / (TILES_A_THREAD * n_threads * t->kernel->strip_columns);
     return smaller(larger(n, 1), STRIPS_AT_ONCE) * t->kernel->strip_columns;
   case PAIRS:
     return t->work->weight->layout == LAYOUT_OUT_IN ? DOT_COLUMNS : COLUMN_UNIT;
   case DOTS:
     return DOT_COLUMNS;
   case INTEGERS:
-    return round_up((n_out + MAX_INTEGER_TILES - 1) / MAX_INTEGER_TILES, INTEGER_COLUMNS);
+    return cut_columns(n_out, larger(INTEGER_TILES, TILES_A_THREAD * n_threads), INTEGER_COLUMNS);
   case BLAS:
     break;
   }
   return blas_max_workers() == 1 ? n_out : BLAS_COLUMNS;
+}
+
+/* Where columns alone make too few tiles for all threads, rows are cut as well: into whole tiles of
+ * strips. */
+static size_t choose_rows(const tiling *t, size_t n_threads)
+{
+  size_t n_rows = t->work->n_rows;
+  if (t->way == BLAS && blas_max_workers() > 1)
+    return BLAS_ROWS;
+  if (t->way == BLAS || t->way == STREAM)
+    return n_rows;
+  size_t n = (FEWEST_A_THREAD * n_threads + t->n_column_tiles - 1) / t->n_column_tiles;
+  n = larger(smaller(n, n_rows / FEWEST_ROWS), 1);
+  return round_up((n_rows + n - 1) / n, MAX_STRIP_ROWS);
 }
 
 /* Whether rows and weights are multiplied as int16. */
@@ -147,9 +171,9 @@ static void lay_out(tiling *t, arena *a, int n_threads)
   const product *work = t->work;
   t->way = choose_way(work->weight, t->kernel, work->n_rows);
   choose_ranges(t);
-  t->columns = choose_columns(t);
+  t->columns = choose_columns(t, (size_t)n_threads);
   t->n_column_tiles = (work->weight->n_out + t->columns - 1) / t->columns;
-  t->rows = t->way == BLAS && blas_max_workers() > 1 ? BLAS_ROWS : work->n_rows;
+  t->rows = choose_rows(t, (size_t)n_threads);
   take_rows(t, a);
   if (t->way == STREAM) {
     /* Rows that stood a multiple of 4096 bytes apart would push each other out of the cache. */

@@ -150,8 +150,9 @@ size_t y_size(const example *e)
 void run_example(pool *p, example *e, size_t n_rows, product_way w)
 {
   size_t size;
-  assert_true(matmul_scratch(&e->weight, n_rows, pool_threads(p), &size));
-  void *scratch = memory(size);
+  assert_true(matmul_scratch(&e->weight, e->n_rows, pool_threads(p), &size)); /* or less rows */
+  fenced room = fence(size);
+  void *scratch = before_fence(room, size);
   memcpy(e->y, e->start, y_size(e));
   matmul(p, &(product){.weight = &e->weight,
                        .bias = w.bias ? e->bias : NULL,
@@ -162,7 +163,7 @@ void run_example(pool *p, example *e, size_t n_rows, product_way w)
                        .activation =
                            w.activation < 0 ? NULL : kernels_in_use()->activation[w.activation],
                        .scratch = scratch});
-  free(scratch);
+  unfence(room);
 }
 
 /* ---- Right ---- */
