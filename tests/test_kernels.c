@@ -58,6 +58,7 @@ static int run_checks(void)
     cmocka_unit_test(the_maximum_is_the_greatest),
     cmocka_unit_test(one_number_that_is_none_makes_the_maximum_one_wherever_it_stands),
     cmocka_unit_test(the_maximum_of_minus_infinities_is_one),
+    cmocka_unit_test(the_first_of_equal_ones_is_found_wherever_it_stands),
     cmocka_unit_test(those_strictly_greater_are_counted),
     cmocka_unit_test(adding_and_scaling_give_the_only_bits_there_are),
     cmocka_unit_test(those_greater_are_found_in_their_order_until_there_is_no_room),

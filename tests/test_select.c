@@ -1,5 +1,6 @@
 /* test_select.c - the greatest of many, and the few logits that a draw needs: against sorting. */
 #include "generate/collect.h"
+#include "kernels/kernels.h"
 #include "support/random_numbers.h"
 
 #include <float.h>
@@ -217,7 +218,7 @@ static void the_top_k_of_a_row_are_those_that_sorting_gives(void **state)
     check_candidates(top_k_by_sorting(row, n, k));
     for (size_t i = 0; i < n; i++)
       assert_true(row[i] <= greatest);
-    assert_true(row[first_equal(row, n, greatest)] == greatest);
+    assert_true(row[kernels_in_use()->first_equal(row, greatest, n)] == greatest);
   }
 }
 
@@ -234,20 +235,6 @@ static void a_search_ends_with_the_most_that_it_may_find(void **state)
   assert_int_equal(found.tokens[98], 196);
   assert_true(collect_greater(&found, row, 200, 1.0f, 1));
   assert_int_equal(found.n, 0);
-}
-
-static void the_first_of_equal_greatest_logits_is_found_wherever_it_stands(void **state)
-{
-  (void)state;
-  static float row[300];
-  for (size_t first = 0; first < 300; first++) {
-    for (size_t i = 0; i < 300; i++) /* those before it are hardly less */
-      row[i] = i < first       ? nextafterf(-3.0f, -4.0f)
-               : i > first + 7 ? -3.0f
-               : i == first    ? -3.0f
-                               : -9.0f;
-    assert_int_equal(first_equal(row, 300, -3.0f), first);
-  }
 }
 
 /* As a host may have the processor see numbers. */
@@ -281,7 +268,6 @@ int main(void)
       cmocka_unit_test(one_is_kept_at_least_and_all_at_most),
       cmocka_unit_test(the_top_k_of_a_row_are_those_that_sorting_gives),
       cmocka_unit_test(a_search_ends_with_the_most_that_it_may_find),
-      cmocka_unit_test(the_first_of_equal_greatest_logits_is_found_wherever_it_stands),
       cmocka_unit_test(a_little_less_is_less_also_where_subnormal_numbers_are_zero),
   };
   return cmocka_run_group_tests(tests, open_candidates, close_candidates);

@@ -119,17 +119,3 @@ void collect_top_k(candidates *c, const float *logits, size_t n_vocab, size_t k,
       threshold = kth_greatest(c->values, c->n, k);
   }
 }
-
-gpt2_token first_equal(const float *logits, size_t n_vocab, float value)
-{
-  enum { AT_ONCE = 32 };
-  gpt2_token found[AT_ONCE];
-  float less = little_less((double)value);
-  for (size_t at = 0, end = 0;; at += end) {
-    size_t n =
-        kernels_in_use()->find_greater(logits + at, less, n_vocab - at, found, AT_ONCE, &end);
-    for (size_t i = 0; i < n; i++)
-      if (logits[at + (size_t)found[i]] == value)
-        return (gpt2_token)at + found[i];
-  }
-}

@@ -27,9 +27,6 @@ void collect_top_k(candidates *c, const float *logits, size_t n_vocab, size_t k,
 bool collect_greater(candidates *c, const float *logits, size_t n_vocab, float threshold,
                      size_t most);
 
-/* The first token whose logit equals `value`, which one does. */
-gpt2_token first_equal(const float *logits, size_t n_vocab, float value);
-
 /* A threshold that the value exceeds, and all that rounding could take for it. */
 float little_less(double value);
 

@@ -221,7 +221,7 @@ gpt2_status draw_token(const gpt2_sampler_options *o, draw_room *room, const flo
     return status;
   *greatest = r.greatest;
   if (is_greedy)
-    *token = first_equal(logits, n_vocab, r.greatest);
+    *token = (gpt2_token)kernels_in_use()->first_equal(logits, r.greatest, n_vocab);
   else if (collect_few(o, &room->few, &r, threshold))
     *token = draw_from_few(o, &room->few, &r, random);
   else

@@ -181,6 +181,9 @@ typedef struct kernels {
   /* The greatest of n > 0; a NaN makes it NaN. */
   float (*maximum)(const float *x, size_t n);
 
+  /* The first of n that equals the value, or n: of the maximum, the best token. */
+  size_t (*first_equal)(const float *x, float value, size_t n);
+
   /* The sum over n of e^((x - shift) / temperature), of which those below 1.2e-38 may be taken for
    * 0; each goes to `out`, unless that is NULL. out may be x. */
   double (*exponentials)(const float *x, float shift, float temperature, size_t n, float *out);

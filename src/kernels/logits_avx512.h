@@ -5,7 +5,12 @@
 
 #include "kernels/vector_avx512.h"
 
-/* Bits of the lanes in which a > b, and of those in which one is a NaN. */
+/* Bits of the lanes in which a = b, of those in which a > b, and of those in which one is a NaN. */
+static inline uint32_t lanes_equal(vector a, vector b)
+{
+  return _mm512_cmp_ps_mask(a, b, _CMP_EQ_OQ);
+}
+
 static inline uint32_t lanes_greater(vector a, vector b)
 {
   return _mm512_cmp_ps_mask(a, b, _CMP_GT_OQ);

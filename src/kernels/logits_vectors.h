@@ -37,6 +37,18 @@ static float maximum_in_vectors(const float *x, size_t n)
   return nans ? NAN : vector_greatest(greatest[0]);
 }
 
+static size_t first_equal_in_vectors(const float *x, float value, size_t n)
+{
+  const vector wanted = vector_all(value), none = vector_all(NAN);
+  for (size_t i = 0; i < n; i += VECTOR) {
+    vector at = n - i < VECTOR ? vector_load_f32_or(x + i, n - i, none) : vector_load_f32(x + i);
+    uint32_t lanes = lanes_equal(at, wanted);
+    if (lanes)
+      return i + (size_t)__builtin_ctz(lanes);
+  }
+  return n;
+}
+
 static size_t find_greater_in_vectors(const float *x, float threshold, size_t n, int32_t *out,
                                       size_t capacity, size_t *end)
 {
@@ -172,6 +184,7 @@ static double sum_greater_in_vectors(const float *x, float threshold, const floa
 static void fill_logits(kernels *table)
 {
   table->maximum = maximum_in_vectors;
+  table->first_equal = first_equal_in_vectors;
   table->find_greater = find_greater_in_vectors;
   table->exponentials = exponentials_in_vectors;
   table->exponential_sums = exponential_sums_in_vectors;

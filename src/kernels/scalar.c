@@ -106,6 +106,14 @@ static float maximum(const float *x, size_t n)
   return greatest;
 }
 
+static size_t first_equal(const float *x, float value, size_t n)
+{
+  size_t i = 0;
+  while (i < n && x[i] != value)
+    i++;
+  return i;
+}
+
 enum { PIECE = 256 }; /* a float sum of more would lose bits */
 
 static double exponentials(const float *x, float shift, float temperature, size_t n, float *out)
@@ -210,6 +218,7 @@ void KERNELS_FILL(kernels *table)
   table->activation[GPT2_ACTIVATION_GELU_ERF] = gelu_erf;
   table->activation[GPT2_ACTIVATION_RELU] = relu;
   table->maximum = maximum;
+  table->first_equal = first_equal;
   table->exponentials = exponentials;
   table->exponential_sums = exponential_sums;
   table->count_greater = count_greater;

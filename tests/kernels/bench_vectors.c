@@ -70,6 +70,13 @@ static void run_maximum(const kernels *kernel, const void *data)
   v->y[0] = kernel->maximum(v->x, v->n);
 }
 
+/* A value that is not there, so that all are looked at. */
+static void run_first_equal(const kernels *kernel, const void *data)
+{
+  const vectors *v = data;
+  v->y[0] = (float)kernel->first_equal(v->x, 1e30f, v->n);
+}
+
 static void run_exponentials(const kernels *kernel, const void *data)
 {
   const vectors *v = data;
@@ -176,6 +183,7 @@ static void bench_pieces(void)
 static void bench_logits(void)
 {
   bench_vector(ENTRY(maximum), VOCAB, 4, 0, run_maximum);
+  bench_vector(ENTRY(first_equal), VOCAB, 4, 0, run_first_equal);
   bench_vector(ENTRY(exponentials), VOCAB, 8, 0, run_exponentials);
   bench_vector(ENTRY(exponential_sums), VOCAB, 4, 0, run_exponential_sums);
   bench_vector(ENTRY(count_greater), VOCAB, 4, 0, run_count_greater);

@@ -59,6 +59,7 @@ void sums_over_a_million_logits_are_as_exact(void **state);
 void the_maximum_is_the_greatest(void **state);
 void one_number_that_is_none_makes_the_maximum_one_wherever_it_stands(void **state);
 void the_maximum_of_minus_infinities_is_one(void **state);
+void the_first_of_equal_ones_is_found_wherever_it_stands(void **state);
 void those_strictly_greater_are_counted(void **state);
 void adding_and_scaling_give_the_only_bits_there_are(void **state);
 

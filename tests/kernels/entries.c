@@ -213,6 +213,7 @@ static const struct {
     OWN_AT(weighted_sum, ELEMENT_F32, AVX2 | AVX512),
     OWN_AT(weighted_sum, ELEMENT_F16, AVX2 | AVX512),
     OWN(maximum, AVX2 | AVX512),
+    OWN(first_equal, AVX2 | AVX512),
     OWN(exponentials, AVX2 | AVX512),
     OWN(exponential_sums, AVX2 | AVX512),
     OWN(count_greater, AVX2 | AVX512),

@@ -239,6 +239,27 @@ void the_maximum_of_minus_infinities_is_one(void **state)
   try_entry(ENTRY(maximum), check_maximum_of_nothing);
 }
 
+/* Those before it are hardly less or NaN, those behind it equal. */
+static void check_first_equal(const kernel_trial *trial)
+{
+  float *x = trial_array(trial, ARRAY_X, trial->n, trial->kind), value = x[some(trial->n)];
+  for (size_t first = 0; first <= trial->n; first += 1 + some(1 + trial->n / 50)) {
+    for (size_t i = 0; i < trial->n; i++)
+      x[i] = i == first || (i > first && some(2)) ? value
+             : some(3)                            ? nextafterf(value, -INFINITY)
+                                                  : NAN;
+    size_t found = trial->kernel->first_equal(x, value, trial->n);
+    if (found != first)
+      wrong_element(trial, "first_equal", first, (double)found, (double)first);
+  }
+}
+
+void the_first_of_equal_ones_is_found_wherever_it_stands(void **state)
+{
+  (void)state;
+  try_entry(ENTRY(first_equal), check_first_equal);
+}
+
 static void check_count(const kernel_trial *trial)
 {
   float *x = trial_array(trial, ARRAY_X, trial->n, trial->kind);
