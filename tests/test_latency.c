@@ -1,6 +1,7 @@
 /* test_latency.c - what a token within a block of the cache must not cost: an allocation, a lock, a
  * system call, a page fault. */
 #define _GNU_SOURCE
+#include "base/cpu.h"
 #include "gpt2.h"
 #include "support/expect.h"
 #include "support/fixture.h"
@@ -131,6 +132,9 @@ static void fresh_release(void *memory, void *user)
 
 /* ---- What they are counted over ---- */
 
+static const int32_t weight_types[] = {GPT2_TYPE_F32, GPT2_TYPE_F16, GPT2_TYPE_BF16, GPT2_TYPE_Q8_0,
+                                       GPT2_TYPE_Q4_0};
+
 /* Folders: a model with a tokenizer, whose weights are f16, and one of f32 with rows as long as
  * those of GPT-2 124M, which stay in the mapped file, and keys that are longer: those of a block
  * are on several pages. */
@@ -168,18 +172,27 @@ typedef struct stepper {
   int32_t n_vocab;
 } stepper;
 
-static void open_stepper(stepper *s, const char *folder, int32_t kv_type, int n_threads)
+/* What is stepped. */
+typedef struct setting {
+  const char *folder;
+  int32_t weights, kv_type;
+  int n_threads;
+  bool generating;
+} setting;
+
+static void open_stepper(stepper *s, const setting *of)
 {
   const gpt2_allocator hooks = {.struct_size = sizeof hooks,
                                 .allocate = fresh_allocate,
                                 .release = fresh_release,
                                 .user = &s->memory};
-  const gpt2_load_options load = {.struct_size = sizeof load, .allocator = &hooks};
+  const gpt2_load_options load = {
+      .struct_size = sizeof load, .allocator = &hooks, .weights = of->weights};
   const gpt2_context_options options = {
-      .struct_size = sizeof options, .n_threads = n_threads, .kv_type = kv_type};
+      .struct_size = sizeof options, .n_threads = of->n_threads, .kv_type = of->kv_type};
   gpt2_error error = NO_ERROR_YET;
   gpt2_model *model = NULL;
-  must_have_succeeded(gpt2_load(folder, &load, &model, &error), &error);
+  must_have_succeeded(gpt2_load(of->folder, &load, &model, &error), &error);
   must_have_succeeded(gpt2_context_new(model, &options, &s->context, &error), &error);
   s->n_vocab = info_of(model).n_vocab;
   gpt2_model_free(model);
@@ -230,31 +243,32 @@ static costs count_block(stepper *s)
                  n_locks - before.locks, n_page_faults() - before.page_faults};
 }
 
-/* The sums over several blocks after one that warms up. */
+/* The sums over several blocks after one that warms up, and the fewest locks of a block: a worker
+ * that loses its core goes to sleep, and then it takes one. */
 static costs count_blocks(stepper *s)
 {
   enum { N_BLOCKS = 12 };
-  costs sum = {0};
+  costs sum = {.locks = SIZE_MAX};
   count_block(s);
   for (int i = 0; i < N_BLOCKS; i++) {
     costs c = count_block(s);
     sum.hooks += c.hooks;
     sum.allocations += c.allocations;
-    sum.locks += c.locks;
+    sum.locks = c.locks < sum.locks ? c.locks : sum.locks;
     sum.page_faults += c.page_faults;
   }
   return sum;
 }
 
-/* Up to three times until there is no page fault: the system may take a page away behind our back,
+/* Some times until there is no page fault and no lock: the system may take a page, or a core, away,
  * but it does not do so every time. */
-static costs costs_of(const char *folder, int32_t kv_type, int n_threads, bool generating)
+static costs costs_of(setting of)
 {
   costs found = {.page_faults = 1};
-  for (int attempt = 0; attempt < 3 && found.page_faults > 0; attempt++) {
+  for (int attempt = 0; attempt < 10 && found.page_faults + found.locks > 0; attempt++) {
     stepper s = {.random = {11}};
-    open_stepper(&s, folder, kv_type, n_threads);
-    if (generating)
+    open_stepper(&s, &of);
+    if (of.generating)
       start_generation(&s);
     found = count_blocks(&s);
     close_stepper(&s);
@@ -272,30 +286,43 @@ static void must_be_free(costs found)
 static void a_token_within_a_block_allocates_nothing_and_meets_no_page_fault(void **state)
 {
   (void)state;
-  must_be_free(costs_of(wide, GPT2_TYPE_F32, 1, false));
-  must_be_free(costs_of(wide, GPT2_TYPE_F32, 2, false));
-  must_be_free(costs_of(wide, GPT2_TYPE_F16, 2, false));
+  for (size_t i = 0; i < sizeof weight_types / sizeof *weight_types; i++)
+    for (int n_threads = 1; n_threads <= 2; n_threads++)
+      must_be_free(
+          costs_of((setting){.folder = wide, .weights = weight_types[i], .n_threads = n_threads}));
+  must_be_free(costs_of((setting){.folder = wide, .kv_type = GPT2_TYPE_F16, .n_threads = 2}));
 }
 
 static void so_does_a_token_that_is_generated(void **state)
 {
   (void)state;
-  must_be_free(costs_of(tales, GPT2_TYPE_F32, 1, true));
-  must_be_free(costs_of(tales, GPT2_TYPE_F32, 2, true));
+  must_be_free(costs_of((setting){.folder = tales, .n_threads = 1, .generating = true}));
+  must_be_free(costs_of((setting){.folder = tales, .n_threads = 2, .generating = true}));
 }
 
-static void on_one_thread_no_lock_is_taken(void **state)
+/* Two threads need two cores for it: else one of them sleeps. */
+static void no_lock_is_taken(void **state)
 {
   (void)state;
-  assert_int_equal(costs_of(wide, GPT2_TYPE_F32, 1, false).locks, 0);
-  assert_int_equal(costs_of(tales, GPT2_TYPE_F32, 1, true).locks, 0);
+  const int most_threads = cpu_cores() > 1 ? 2 : 1;
+  if (most_threads == 1)
+    print_message("# one core only: two threads were not tried\n");
+  for (int n_threads = 1; n_threads <= most_threads; n_threads++) {
+    for (size_t i = 0; i < sizeof weight_types / sizeof *weight_types; i++)
+      assert_int_equal(
+          costs_of((setting){.folder = wide, .weights = weight_types[i], .n_threads = n_threads})
+              .locks,
+          0);
+    assert_int_equal(
+        costs_of((setting){.folder = tales, .n_threads = n_threads, .generating = true}).locks, 0);
+  }
 }
 
 static void what_is_counted_does_exist(void **state)
 {
   (void)state;
   stepper s = {.random = {11}};
-  open_stepper(&s, tales, GPT2_TYPE_F32, 2);
+  open_stepper(&s, &(setting){.folder = tales, .n_threads = 2});
   count_block(&s);
   costs before = {s.memory.n_calls, n_allocations, n_locks, n_page_faults()};
   gpt2_token tokens[300] = {0};
@@ -319,11 +346,11 @@ static void forbid_system_calls(void)
     syscall(SYS_exit, 77);
 }
 
-/* In a process of its own: a block's tokens, and then `n_more`. Returns its status. */
-static int status_of_child(bool generating, int n_more)
+/* In a process of its own: a block's tokens. Returns its status. */
+static int status_of_child(int32_t weights, bool generating)
 {
   stepper s = {.random = {11}};
-  open_stepper(&s, tales, GPT2_TYPE_F32, 1);
+  open_stepper(&s, &(setting){.folder = tales, .weights = weights, .n_threads = 1});
   if (generating)
     start_generation(&s);
   count_block(&s);
@@ -337,8 +364,6 @@ static int status_of_child(bool generating, int n_more)
     forbid_system_calls();
     while (gpt2_kv_length(s.context, 0) % BLOCK != 0)
       step(&s);
-    for (int i = 0; i < n_more; i++)
-      step(&s);
     syscall(SYS_exit, 0);
   }
   int status = 0;
@@ -350,11 +375,13 @@ static int status_of_child(bool generating, int n_more)
 static void on_one_thread_the_system_is_not_called(void **state)
 {
   (void)state;
-  int evaluating = status_of_child(false, 0), generating = status_of_child(true, 0);
-  if (WIFEXITED(evaluating) && WEXITSTATUS(evaluating) == 77)
-    skip(); /* a kernel without seccomp */
-  assert_true(WIFEXITED(evaluating) && WEXITSTATUS(evaluating) == 0);
-  assert_true(WIFEXITED(generating) && WEXITSTATUS(generating) == 0);
+  for (size_t i = 0; i < sizeof weight_types / sizeof *weight_types; i++)
+    for (int generating = 0; generating < 2; generating++) {
+      int status = status_of_child(weight_types[i], generating);
+      if (WIFEXITED(status) && WEXITSTATUS(status) == 77)
+        skip(); /* a kernel without seccomp */
+      assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    }
 }
 
 int main(void)
@@ -362,7 +389,7 @@ int main(void)
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(a_token_within_a_block_allocates_nothing_and_meets_no_page_fault),
       cmocka_unit_test(so_does_a_token_that_is_generated),
-      cmocka_unit_test(on_one_thread_no_lock_is_taken),
+      cmocka_unit_test(no_lock_is_taken),
       cmocka_unit_test(what_is_counted_does_exist),
       cmocka_unit_test(on_one_thread_the_system_is_not_called),
   };

@@ -8,9 +8,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include <fcntl.h>
 #include <unistd.h>
+
+#include "base/cgroup.h"
+#include "base/system_file.h"
 
 /* ---- Instruction sets ---- */
 
@@ -59,29 +60,13 @@ uint32_t cpu_features(void)
 
 /* ---- Cores ---- */
 
-/* The text of a small file of the kernel's, without a final newline; false when it cannot be
- * read. */
-static bool read_line(const char *path, char *text, size_t capacity)
-{
-  int descriptor = open(path, O_RDONLY | O_CLOEXEC);
-  if (descriptor < 0)
-    return false;
-  ssize_t n = read(descriptor, text, capacity - 1);
-  close(descriptor);
-  if (n <= 0)
-    return false;
-  text[n] = '\0';
-  text[strcspn(text, "\n")] = '\0';
-  return true;
-}
-
 /* Whether `cpu` is the first of those allowed that share its core: hyper-threads of a core share
  * its multiplier and count once. Without topology in /sys every processor counts. */
 static bool first_of_its_core(int cpu, const cpu_set_t *allowed)
 {
   char path[96], text[256];
   snprintf(path, sizeof path, "/sys/devices/system/cpu/cpu%d/topology/thread_siblings_list", cpu);
-  if (!read_line(path, text, sizeof text))
+  if (!read_system_file(path, text, sizeof text))
     return true;
   for (char *at = text; *at;) { /* such as "0,64" or "0-1" */
     char *end;
@@ -114,41 +99,8 @@ static int allowed_cores(void)
   return cores > 0 ? cores : 1;
 }
 
-/* Processors' worth of time in a "quota period" line (cgroup v2, cpu.max; "max" is no limit),
- * rounded up; 0: no limit. */
-static int quota_cores(const char *text)
-{
-  char *end;
-  long long quota = strtoll(text, &end, 10);
-  long long period = end != text ? strtoll(end, NULL, 10) : 0;
-  if (quota <= 0 || period <= 0)
-    return 0;
-  long long cores = (quota + period - 1) / period;
-  return cores < CPU_SETSIZE ? (int)cores : 0;
-}
-
-/* The tightest quota from our own cgroup (v2) up to the root; 0: none. */
-static int cgroup_cores(void)
-{
-  char group[512], path[640], text[64];
-  if (!read_line("/proc/self/cgroup", group, sizeof group) || strncmp(group, "0::/", 4) != 0)
-    return 0;
-  char *below_root = group + 3;
-  int tightest = 0;
-  for (;;) {
-    snprintf(path, sizeof path, "/sys/fs/cgroup%s/cpu.max", below_root);
-    int cores = read_line(path, text, sizeof text) ? quota_cores(text) : 0;
-    if (cores > 0 && (tightest == 0 || cores < tightest))
-      tightest = cores;
-    char *slash = strrchr(below_root, '/');
-    if (!slash)
-      return tightest;
-    *slash = '\0';
-  }
-}
-
 int cpu_cores(void)
 {
-  int cores = allowed_cores(), quota = cgroup_cores();
+  int cores = allowed_cores(), quota = cgroup_cores("/proc/self/cgroup", "/sys/fs/cgroup");
   return quota > 0 && quota < cores ? quota : cores;
 }

@@ -1,14 +1,14 @@
 /* temporary_folder.c - a folder on disk for the time of a test. */
+#define _XOPEN_SOURCE 700
 #include "support/temporary_folder.h"
 
-#include <dirent.h>
+#include <ftw.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
+#include <sys/stat.h>
 
 #include <cmocka.h>
 
@@ -34,18 +34,14 @@ void write_temporary_file(const char *folder, const char *name, const void *byte
   assert_int_equal(fclose(file), 0);
 }
 
+static int remove_entry(const char *path, const struct stat *about, int kind, struct FTW *where)
+{
+  (void)about, (void)kind, (void)where;
+  return remove(path);
+}
+
 void remove_temporary_folder(char *folder)
 {
-  DIR *directory = opendir(folder);
-  assert_non_null(directory);
-  for (struct dirent *entry = readdir(directory); entry; entry = readdir(directory)) {
-    char path[PATH_SIZE];
-    if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
-      continue;
-    snprintf(path, sizeof path, "%s/%s", folder, entry->d_name);
-    assert_int_equal(remove(path), 0);
-  }
-  closedir(directory);
-  assert_int_equal(rmdir(folder), 0);
+  assert_int_equal(nftw(folder, remove_entry, 8, FTW_DEPTH | FTW_PHYS), 0);
   free(folder);
 }

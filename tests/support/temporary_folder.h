@@ -4,8 +4,8 @@
 
 #include <stddef.h>
 
-/* A new, empty folder. Its path is freed by remove_temporary_folder, which removes its files,
- * too. What fails fails the test. */
+/* A new, empty folder. Its path is freed by remove_temporary_folder, which removes all that is in
+ * it, too. What fails fails the test. */
 char *new_temporary_folder(void);
 void write_temporary_file(const char *folder, const char *name, const void *bytes, size_t size);
 void remove_temporary_folder(char *folder);
