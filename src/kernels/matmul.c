@@ -11,7 +11,7 @@
 
 enum {
   PREPARED_ROWS = MAX_STRIP_ROWS, /* that a worker rounds or packs at once: whole tiles of strips */
-  WIDEN_ROWS = 8 /* rows that make it worth widening weights (out, in) once for all of them */
+  WIDEN_ROWS = 48 /* rows that make it worth widening weights (out, in) once for all of them */
 };
 
 /* The weights of one output and those behind it, of a matrix (out, in). */

@@ -18,7 +18,7 @@
 
 /* Rows that a worker takes at once where rows do not touch each other: one row of decoding stays on
  * its thread. */
-enum { ROWS_PER_TILE = 16 };
+enum { ROWS_PER_TILE = 4 };
 
 /* A step that is done row by row. */
 typedef struct row_step {
