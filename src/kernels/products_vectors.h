@@ -141,7 +141,7 @@ static void OF(in_out)(const float *x, size_t x_stride, size_t n_rows, const voi
 /* sum[r][c] += x[r] . w[c] for `vectors` vectors of inputs from `i` on, which make up a line. */
 static inline __attribute__((always_inline)) void
 OF(add_line)(const float *x, size_t x_stride, int rows, const ELEMENT *w, size_t w_stride,
-             int columns, size_t i, int vectors, vector sum[DOT_ROWS][STREAMS])
+             int columns, size_t i, int vectors, vector sum[FEW_ROWS][STREAMS])
 {
   for (int v = 0; v < vectors; v++, i += VECTOR) {
     vector weight[STREAMS];
@@ -164,7 +164,7 @@ OF(tile_out_in)(const float *x, size_t x_stride, int rows, const ELEMENT *w, siz
                 int columns, size_t step, float *y, size_t y_stride)
 {
   enum { LINE = 64 / (VECTOR * sizeof(ELEMENT)) };
-  vector sum[DOT_ROWS][STREAMS];
+  vector sum[FEW_ROWS][STREAMS];
   for (int r = 0; r < rows; r++)
     for (int c = 0; c < columns; c++)
       sum[r][c] = vector_zero();
@@ -182,6 +182,19 @@ OF(tile_out_in)(const float *x, size_t x_stride, int rows, const ELEMENT *w, siz
   for (int r = 0; r < rows; r++)
     for (int c = 0; c < columns; c++)
       y[(size_t)r * y_stride + (size_t)c * step] += vector_sum(sum[r][c]);
+}
+
+/* A few columns for FEW_ROWS rows, or half as many, in one go: so that the memory is not left alone
+ * while other rows take columns that have been read. */
+static inline __attribute__((always_inline)) void OF(few_out_in)(const float *x, size_t x_stride,
+                                                                 size_t n_rows, const ELEMENT *w,
+                                                                 size_t n_in, size_t step, float *y,
+                                                                 size_t y_stride)
+{
+  if (n_rows == FEW_ROWS)
+    OF(tile_out_in)(x, x_stride, FEW_ROWS, w, n_in, FEW_COLUMNS, step, y, y_stride);
+  else
+    OF(tile_out_in)(x, x_stride, FEW_ROWS / 2, w, n_in, FEW_COLUMNS, step, y, y_stride);
 }
 
 /* A few columns for all rows. */
@@ -205,11 +218,14 @@ static void OF(out_in)(const float *x, size_t x_stride, size_t n_rows, const voi
                        size_t n_in, size_t n_out, float *y, size_t y_stride)
 {
   const ELEMENT *w = weights;
-  int columns = n_rows == 1 ? STREAMS : DOT_COLUMNS;
+  const bool few = n_rows > 1 && (n_rows == FEW_ROWS || n_rows == FEW_ROWS / 2);
+  int columns = n_rows == 1 ? STREAMS : few ? FEW_COLUMNS : DOT_COLUMNS;
   size_t step = n_out / (size_t)columns;
   for (size_t j = 0; j < step; j++)
     if (n_rows == 1)
       OF(tile_out_in)(x, x_stride, 1, w + j * n_in, n_in, STREAMS, step, y + j, y_stride);
+    else if (few)
+      OF(few_out_in)(x, x_stride, n_rows, w + j * n_in, n_in, step, y + j, y_stride);
     else
       OF(columns_out_in)
   (x, x_stride, n_rows, w + j * n_in, n_in, DOT_COLUMNS, step, y + j, y_stride);

@@ -15,7 +15,7 @@ enum {
   MIN_STREAM = 192,     /* and at least, so that weights are read as lines that follow each other */
   COLUMN_UNIT = 48,     /* columns of a stream's tile are a multiple of it, so whole cache lines;
                            and those of a panel of pairs: three registers of AVX-512 */
-  DOT_COLUMNS = 64,     /* columns of a tile of dot products */
+  DOT_COLUMNS = 96,     /* columns of a tile of dot products: threes and fours, and eights */
   INTEGER_COLUMNS = 64, /* of a tile of packed weights: four groups, at least */
   INTEGER_TILES = 32, /* of packed weights: more would only cost claims, unless threads need them */
   TILES_A_THREAD = 4, /* so that threads end at about the same time, where there are so many; */

@@ -14,7 +14,7 @@ enum { VECTOR = 8 };
 
 /* A tile of a product of several rows: its sums, a register each, leave a few for what is
  * loaded. */
-enum { TILE_ROWS = 4, TILE_VECTORS = 3, DOT_ROWS = 2 };
+enum { TILE_ROWS = 4, TILE_VECTORS = 3, DOT_ROWS = 2, FEW_ROWS = 2, FEW_COLUMNS = 4 };
 enum { STREAM_VECTORS = 1 };
 enum { ATTENTION_ROWS = 6, ATTENTION_VECTORS = 2 };
 

@@ -11,9 +11,9 @@
 
 enum { VECTOR = 16 };
 
-/* A tile of a product of several rows: its sums, a register each, leave a few for what is
- * loaded. */
-enum { TILE_ROWS = 8, TILE_VECTORS = 3, DOT_ROWS = 6 };
+/* A tile of a product of several rows: its sums, a register each, leave a few for what is loaded.
+ * Dot products take 4 columns of DOT_ROWS rows, or FEW_COLUMNS of FEW_ROWS. */
+enum { TILE_ROWS = 8, TILE_VECTORS = 3, DOT_ROWS = 6, FEW_ROWS = 8, FEW_COLUMNS = 3 };
 enum { STREAM_VECTORS = 2 };
 enum { ATTENTION_ROWS = 4, ATTENTION_VECTORS = 4 };
 

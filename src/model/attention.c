@@ -179,12 +179,33 @@ typedef struct layer_work {
 
 /* Tiles of one head follow each other: they read the same keys and values. The last tile comes
  * first: it has the most keys, so the longest work is not left to the end. */
+static const query_tile *tile_at(const pass *p, size_t index, size_t *head)
+{
+  *head = index / p->n_tiles;
+  return &p->ws->tiles[p->n_tiles - 1 - index % p->n_tiles];
+}
+
+/* The keys that this worker is likely to put next, if the others are as fast. A token takes 1 to 2%
+ * longer without it in q4_0, and 8 sequences as much in q8_0. */
+static void ask_for_next(const layer_work *work, size_t index)
+{
+  const pass *p = work->of;
+  size_t head, next = index + (size_t)pool_threads(p->pool);
+  if (next >= p->n_tiles * p->cache->n_head)
+    return;
+  const query_tile *tile = tile_at(p, next, &head);
+  kv_block_ask(p->cache, tile->sequence->blocks[tile->position / KV_BLOCK_TOKENS], work->layer,
+               head);
+}
+
 static void run_tile(void *data, size_t index, int worker)
 {
   const layer_work *work = data;
   const pass *p = work->of;
-  const query_tile *tile = &p->ws->tiles[p->n_tiles - 1 - index % p->n_tiles];
-  size_t head = index / p->n_tiles;
+  size_t head;
+  const query_tile *tile = tile_at(p, index, &head);
+  if (work->remembers)
+    ask_for_next(work, index);
   if (work->remembers)
     remember(p, tile, work->layer, head);
   if (work->attends)

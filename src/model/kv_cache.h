@@ -97,4 +97,8 @@ static inline void *kv_block_values(const kv_cache *cache, const kv_block *b, si
 void kv_block_put(const kv_cache *cache, const kv_block *b, size_t layer, size_t head, size_t first,
                   size_t n, const float *keys, const float *values, size_t stride);
 
+/* Asks the memory for the keys of a head, to which something will be put: the key of one token
+ * touches every line of them. */
+void kv_block_ask(const kv_cache *cache, const kv_block *b, size_t layer, size_t head);
+
 #endif
