@@ -16,7 +16,7 @@
 
 #include <cmocka.h>
 
-static const int thread_counts[] = {1, 2, 3, 5};
+static const int thread_counts[] = {1, 2, 3, 5, 8};
 enum { N_THREAD_COUNTS = sizeof thread_counts / sizeof *thread_counts };
 
 /* Of the range of a row of logits or of a hidden state: what is promised of exact arithmetic. */
