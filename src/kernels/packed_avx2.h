@@ -6,9 +6,9 @@
  * most 8 * 2 * 15 * 127 = 30480 and are added as they are; the 8 that is in every nibble is taken
  * off the block's sum.
  *
- * With many rows q8_0 is faster as int16: vpmaddwd and an addition for 16 products, after weights
- * have been widened once for all rows, are fewer instructions than vpsignb, vpmaddubsw, vpmaddwd
- * and an addition for 32, of which Intel's processors can do only two of three at a time. */
+ * With many rows q8_0 is faster as int16, after weights have been widened once for all rows: two
+ * times vpmaddwd and an addition for 32 products. As bytes these take vpsignb, vpmaddubsw, vpmaddwd
+ * and an addition, and of Intel's three vector ports only two do the first three of them. */
 #ifndef KERNELS_PACKED_AVX2_H
 #define KERNELS_PACKED_AVX2_H
 
