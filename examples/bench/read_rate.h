@@ -42,8 +42,8 @@ void read_probe_free(read_probe *probe);
 /* From now on these threads read, in the way in which they are the fastest. */
 void read_probe_use(read_probe *probe, team *threads);
 
-/* From now on, reads so many bytes of keys and values besides the weights. EXIT_DONE, or EXIT_FAILED
- * after a message. */
+/* From now on, reads so many bytes of keys and values besides the weights. EXIT_DONE, or
+ * EXIT_FAILED after a message. */
 int read_probe_set_cache(read_probe *probe, uint64_t size);
 
 /* Bytes a second, all threads together. */
