@@ -95,8 +95,7 @@ static size_t n_page_faults(void)
 }
 
 typedef struct costs {
-  size_t hooks, allocations, page_faults;
-  size_t locks; /* more than those of threads that fall asleep, and of who wakes them */
+  size_t hooks, allocations, page_faults, locks; /* those of falling asleep and waking left out */
 } costs;
 
 /* ---- Memory that nobody has touched ---- */
