@@ -52,8 +52,10 @@ static void read_chunks(int32_t index, int32_t n_threads, void *data)
   uint64_t total = 0;
   size_t claimed;
   (void)index;
-  while ((claimed = probe->n_claimed++) < n_chunks * (size_t)probe->n_passes)
-    total += read_range(probe, claimed % n_chunks * chunk, chunk);
+  while ((claimed = probe->n_claimed++) < n_chunks * (size_t)probe->n_passes) {
+    size_t start = claimed % n_chunks * chunk, left = probe->size - start;
+    total += read_range(probe, start, left < chunk ? left : chunk);
+  }
   sink += total;
 }
 

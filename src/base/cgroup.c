@@ -100,10 +100,12 @@ static int cores_of_line(const char *root, char *line)
 
 int cgroup_cores(const char *groups, const char *root)
 {
-  char text[LONGEST_PATH], *rest = text;
+  char text[2 * LONGEST_PATH], *rest = text;
   int tightest = 0;
   if (!read_system_file(groups, text, sizeof text))
     return 0;
+  if (strlen(text) == sizeof text - 1) /* its last line may be cut */
+    text[strrchr(text, '\n') ? strrchr(text, '\n') - text : 0] = '\0';
   while (*rest != '\0') {
     char *line = rest;
     rest += strcspn(rest, "\n");

@@ -126,7 +126,9 @@ typedef struct kernels {
   /* Products of more rows are left to BLAS. By the kernel test's --bench crossover our vector
    * kernels for weights (in, out) are at least as fast as OpenBLAS 0.3.21 for all numbers of rows
    * up to 512, where that has the kernels of the processor (SkylakeX); where it does not know the
-   * processor and takes SSE, several times as fast. So they leave it nothing. */
+   * processor and takes SSE, several times as fast. So they leave it nothing; nor of weights (out,
+   * in), which they multiply more slowly from 128 rows on, as only the unembedding is such a matrix
+   * and sees 64 rows at a time. */
   size_t own_rows;
 
   product_packed product_packed[N_ELEMENT_TYPES]; /* q8_0 and q4_0; NULL for the others */

@@ -7,8 +7,8 @@
 
 #define STREAMS INPUT_STREAMS
 
-/* How many elements ahead of those in use memory is asked for others: for the first-level cache,
- * and for the second. */
+/* How many elements ahead of those in use weights are asked for: into the first-level cache, and
+ * into the second. */
 typedef struct distances {
   size_t near, far;
 } distances;

@@ -88,7 +88,7 @@ static size_t choose_rows(const tiling *t, size_t n_threads)
     return n_rows;
   size_t n = (FEWEST_A_THREAD * n_threads + t->n_column_tiles - 1) / t->n_column_tiles;
   n = larger(smaller(n, n_rows / FEWEST_ROWS), 1);
-  return round_up((n_rows + n - 1) / n, MAX_STRIP_ROWS);
+  return larger(round_up((n_rows + n - 1) / n, MAX_STRIP_ROWS), 1);
 }
 
 /* Whether rows and weights are multiplied as int16. */

@@ -12,8 +12,8 @@
 
 enum { VECTOR = 8 };
 
-/* A tile of a product of several rows: its sums, a register each, leave a few for what is
- * loaded. */
+/* A tile of a product of several rows: its sums, a register each, leave a few for what is loaded.
+ * Dot products take 4 columns of DOT_ROWS rows; FEW_ROWS is no other tile here. */
 enum { TILE_ROWS = 4, TILE_VECTORS = 3, DOT_ROWS = 2, FEW_ROWS = 2, FEW_COLUMNS = 4 };
 enum { STREAM_VECTORS = 1 };
 enum { ATTENTION_ROWS = 6, ATTENTION_VECTORS = 2 };

@@ -204,10 +204,10 @@ static void run_tile(void *data, size_t index, int worker)
   const pass *p = work->of;
   size_t head;
   const query_tile *tile = tile_at(p, index, &head);
-  if (work->remembers)
+  if (work->remembers) {
     ask_for_next(work, index);
-  if (work->remembers)
     remember(p, tile, work->layer, head);
+  }
   if (work->attends)
     attend(p, tile, work->layer, head, worker);
 }
