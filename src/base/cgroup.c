@@ -104,8 +104,10 @@ int cgroup_cores(const char *groups, const char *root)
   int tightest = 0;
   if (!read_system_file(groups, text, sizeof text))
     return 0;
-  if (strlen(text) == sizeof text - 1) /* its last line may be cut */
-    text[strrchr(text, '\n') ? strrchr(text, '\n') - text : 0] = '\0';
+  if (strlen(text) == sizeof text - 1) { /* its last line may be cut */
+    char *end = strrchr(text, '\n');
+    *(end ? end : text) = '\0';
+  }
   while (*rest != '\0') {
     char *line = rest;
     rest += strcspn(rest, "\n");

@@ -33,9 +33,9 @@ enum { SPIN_ROUNDS = 16000 };
 
 /* Nanoseconds. A worker that lets the caller sleep for STALL, and for longer than the caller itself
  * worked on the job, has lost its core to another program, for the time that the system gives each
- * in turn (Linux: 3 to 4 ms). For CONTENTION from then on
- * workers give way by themselves, between two tiles, when they have run for FAIR_SLICE; where
- * nobody takes what they give, they ask again after RETRY. */
+ * in turn (Linux: 3 to 4 ms). For CONTENTION from then on workers give way by themselves, between
+ * two tiles, when they have run for FAIR_SLICE; where nobody takes what they give, they ask again
+ * after RETRY. */
 enum { STALL = 1000000, CONTENTION = 100000000, FAIR_SLICE = 2000000, RETRY = 100000 };
 
 /* BLAS kernels keep their buffers on the heap; ours need little. Small enough for hosts that limit

@@ -181,7 +181,6 @@ static inline __attribute__((always_inline)) void run_rows(tile *t, element_type
   const destination to = t->to;
   t->ahead = (size_t)groups * packed_group_size(type, t->x->n_blocks);
   t->number = 0;
-  t->n_tiles = tiles_of_rows(n_rows);
   for (size_t r = 0, rows; r < n_rows; r += rows, t->number++) {
     rows = rows_of_tile(n_rows - r);
     t->row = r;
@@ -211,7 +210,7 @@ static inline __attribute__((always_inline)) void multiply(element_type type,
                                                            const destination *to, bool shares)
 {
   size_t size = packed_group_size(type, x->n_blocks), j = 0;
-  tile t = {.x = x};
+  tile t = {.x = x, .n_tiles = tiles_of_rows(n_rows)};
   for (; n_rows == 1 && j + LONE_GROUPS * PACKED_COLUMNS <= n_out;
        j += LONE_GROUPS * PACKED_COLUMNS) {
     find_groups(&t, type, groups + j / PACKED_COLUMNS * size, LONE_GROUPS);
