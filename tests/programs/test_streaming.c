@@ -17,6 +17,7 @@
 
 #include "base/utf8.h"
 #include "support/temporary_folder.h"
+#include "support/terminal.h"
 
 #include <cmocka.h>
 
@@ -194,22 +195,14 @@ static void a_closed_pipe_ends_it_quietly(void **state)
 static void a_terminal_gets_a_line_break_at_the_end(void **state)
 {
   (void)state;
-  int terminal = posix_openpt(O_RDWR | O_NOCTTY);
-  assert_true(terminal >= 0);
-  assert_int_equal(grantpt(terminal), 0);
-  assert_int_equal(unlockpt(terminal), 0);
-  int other_side = open(ptsname(terminal), O_RDWR | O_NOCTTY);
-  assert_true(other_side >= 0);
-  const setting given = {.output_to = other_side};
+  terminal t = open_terminal();
+  const setting given = {.output_to = t.written};
   outcome o = RUN("generate", &given, "--greedy", "-n10", PROMPT);
   assert_quiet_success(&o);
-  char shown[256] = "";
-  ssize_t size = read(terminal, shown, sizeof shown - 1);
-  assert_true(size > 0);
+  char shown[256];
+  close_terminal(t, shown, sizeof shown);
   assert_string_equal(shown, PROMPT STORY "\r\n");
   free_outcome(&o);
-  close(other_side);
-  close(terminal);
 }
 
 int main(void)

@@ -1,11 +1,10 @@
 /* test_support.c - what the programs share: numbers that read back, UTF-8, the progress bar. */
-#define _GNU_SOURCE /* posix_openpt */
 #include "support/json.h"
 #include "support/progress.h"
 #include "support/random_numbers.h"
+#include "support/terminal.h"
 #include "support/text.h"
 
-#include <fcntl.h>
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -122,24 +121,15 @@ static void only_parts_of_characters_get_bytes(void **state)
 /* Standard error becomes a terminal while `act` runs; what is shown there. */
 static void shown_on_terminal(void (*act)(void), char *shown, size_t capacity)
 {
-  int terminal = posix_openpt(O_RDWR | O_NOCTTY);
-  assert_true(terminal >= 0 && grantpt(terminal) == 0 && unlockpt(terminal) == 0);
-  int other_side = open(ptsname(terminal), O_RDWR | O_NOCTTY);
+  terminal t = open_terminal();
   int before = dup(STDERR_FILENO);
-  assert_true(other_side >= 0 && before >= 0);
-  dup2(other_side, STDERR_FILENO);
+  assert_true(before >= 0);
+  dup2(t.written, STDERR_FILENO);
   act();
   fflush(stderr);
   dup2(before, STDERR_FILENO);
   close(before);
-  fcntl(terminal, F_SETFL, O_NONBLOCK);
-  size_t used = 0;
-  ssize_t size;
-  while ((size = read(terminal, shown + used, capacity - 1 - used)) > 0)
-    used += (size_t)size;
-  shown[used] = 0;
-  close(other_side);
-  close(terminal);
+  close_terminal(t, shown, capacity);
 }
 
 static void work_for(double seconds)
