@@ -83,6 +83,7 @@ extern "C" {
 
 /* ---- Version --------------------------------------------------------------------------------- */
 
+/* The version of this header; gpt2_version() is that of the library in use. */
 #define GPT2_VERSION_MAJOR 0
 #define GPT2_VERSION_MINOR 1
 #define GPT2_VERSION_PATCH 0
@@ -112,20 +113,23 @@ GPT2_API const char *gpt2_version(void);
   X(ERR_NON_FINITE, -14, "the logits are not finite numbers")                                      \
   X(ERR_SYSTEM, -15, "the operating system refused a thread or another resource")
 
+/* GPT2_OK, and an error for each other line. */
 enum {
 #define GPT2_STATUS_VALUE(name, value, sentence) GPT2_##name = value,
   GPT2_STATUS_MAP(GPT2_STATUS_VALUE)
 #undef GPT2_STATUS_VALUE
 };
+
+/* GPT2_OK, or one of the errors, which are negative. */
 typedef int32_t gpt2_status;
 
 /* What went wrong, in words for the user of the program: the file, tensor or argument, what was
  * found, what was expected. */
 typedef struct gpt2_error {
   uint32_t struct_size;
-  gpt2_status status;
-  int64_t offset;    /* byte position in the file or text the message names, or -1 */
-  char message[496]; /* UTF-8, ends with NUL */
+  gpt2_status status; /* what the call returned */
+  int64_t offset;     /* byte position in the file or text the message names, or -1 */
+  char message[496];  /* UTF-8, ends with NUL */
 } gpt2_error;
 
 /* The name of a status, such as "GPT2_ERR_FORMAT", and its sentence. For a number that is no
@@ -136,9 +140,9 @@ GPT2_API const char *gpt2_status_text(gpt2_status status);
 /* What this library was built with and found at run time. */
 typedef struct gpt2_build {
   uint32_t struct_size;
-  int32_t n_cpus;   /* physical cores the process may run on; default of n_threads */
-  char version[16]; /* as gpt2_version() */
-  char compiler[64];
+  int32_t n_cpus;            /* physical cores the process may run on; default of n_threads */
+  char version[16];          /* as gpt2_version() */
+  char compiler[64];         /* and its version */
   char instruction_sets[64]; /* in use by our kernels: "scalar", "avx2", "avx512+vnni+bf16" */
   char blas[64];             /* "OpenBLAS 0.3.21", or "cblas" for any other library */
   char blas_core[32];        /* the kernels OpenBLAS chose, such as "SkylakeX"; or empty */
@@ -153,6 +157,7 @@ GPT2_API gpt2_status gpt2_build_info(gpt2_build *build, gpt2_error *error);
 
 /* ---- Loading --------------------------------------------------------------------------------- */
 
+/* A GPT-2 that was loaded. It never changes, and is shared by all that use it. */
 typedef struct gpt2_model gpt2_model;
 
 /* Memory hooks. Both or neither must be set; they are called from any thread that uses the model
@@ -166,14 +171,19 @@ typedef struct gpt2_allocator {
   /* Memory of size > 0 bytes, aligned to a power of two; NULL if there is none. */
   void *(*allocate)(size_t size, size_t alignment, void *user);
   void (*release)(void *memory, void *user); /* memory is never NULL */
-  void *user;
+  void *user;                                /* handed to both */
 } gpt2_allocator;
 
-enum { GPT2_LOG_INFO = 1, GPT2_LOG_WARNING = 2 };
+/* Levels of what is logged. */
+enum {
+  GPT2_LOG_INFO = 1,   /* nothing to worry about: a tensor that is not used, for one */
+  GPT2_LOG_WARNING = 2 /* the model can do less than it might: it has no tokenizer, for one */
+};
 
 /* Receives a finished sentence without newline, during load, on the loading thread. */
 typedef void (*gpt2_log_callback)(int32_t level, const char *message, void *user);
 
+/* Bits of gpt2_load_options.flags. */
 enum {
   /* Read files into memory instead of mapping them: slower and larger, but nothing that happens to
    * the files afterwards can matter. */
@@ -189,11 +199,11 @@ enum {
 /* Element types of weights, and of the KV cache. */
 enum {
   GPT2_TYPE_DEFAULT = 0, /* weights: as they are stored; KV cache: f32 */
-  GPT2_TYPE_F32 = 1,
-  GPT2_TYPE_F16 = 2,  /* IEEE 754 binary16 */
-  GPT2_TYPE_BF16 = 3, /* the upper half of an f32 */
-  GPT2_TYPE_Q8_0 = 4, /* blocks of 32 int8 with an f16 scale, as in GGUF: 8.5 bits a weight */
-  GPT2_TYPE_Q4_0 = 5  /* blocks of 32 int4 with an f16 scale, as in GGUF: 4.5 bits a weight */
+  GPT2_TYPE_F32 = 1,     /* IEEE 754 binary32 */
+  GPT2_TYPE_F16 = 2,     /* IEEE 754 binary16 */
+  GPT2_TYPE_BF16 = 3,    /* the upper half of an f32 */
+  GPT2_TYPE_Q8_0 = 4,    /* blocks of 32 int8 with an f16 scale, as in GGUF: 8.5 bits a weight */
+  GPT2_TYPE_Q4_0 = 5     /* blocks of 32 int4 with an f16 scale, as in GGUF: 4.5 bits a weight */
 };
 
 /* How weights and activations are multiplied. Exact: activations are f32, logits within 1e-5 of
@@ -203,16 +213,17 @@ enum {
  * all the same. */
 enum {
   GPT2_COMPUTE_DEFAULT = 0, /* fast for q8_0 and q4_0, else exact */
-  GPT2_COMPUTE_EXACT = 1,
-  GPT2_COMPUTE_FAST = 2
+  GPT2_COMPUTE_EXACT = 1,   /* activations in f32 */
+  GPT2_COMPUTE_FAST = 2     /* activations rounded */
 };
 
+/* How a model is loaded. */
 typedef struct gpt2_load_options {
   uint32_t struct_size;
   uint32_t flags;                  /* GPT2_LOAD_... */
   const gpt2_allocator *allocator; /* NULL: malloc. Copied; `user` outlives the last handle */
   gpt2_log_callback log;           /* NULL: silent */
-  void *log_user;
+  void *log_user;                  /* handed to `log` */
   int32_t weights;   /* GPT2_TYPE_...: what the matrices are kept in. Norms and biases are f32, and
                         so is what is stored as F64; tables whose rows are only looked up (of
                         positions, and of tokens unless it is the unembedding) stay as they are
@@ -241,9 +252,9 @@ GPT2_API gpt2_status gpt2_load(const char *path, const gpt2_load_options *option
 
 /* A file in memory, under the name it would have in the folder ("config.json"). */
 typedef struct gpt2_blob {
-  const char *name; /* ends with NUL */
-  const void *bytes;
-  uint64_t size;
+  const char *name;  /* ends with NUL */
+  const void *bytes; /* (size) what is in the file */
+  uint64_t size;     /* bytes */
   uint64_t reserved; /* 0 */
 } gpt2_blob;
 
@@ -254,7 +265,12 @@ GPT2_API gpt2_status gpt2_load_memory(const gpt2_blob *blobs, size_t n_blobs,
                                       const gpt2_load_options *options, gpt2_model **model,
                                       gpt2_error *error);
 
-enum { GPT2_SOURCE_FOUND = 0, GPT2_SOURCE_MISSING = 1, GPT2_SOURCE_FAILED = -1 };
+/* What gpt2_source.open answers. */
+enum {
+  GPT2_SOURCE_FOUND = 0,   /* size and handle are set */
+  GPT2_SOURCE_MISSING = 1, /* there is no file of this name */
+  GPT2_SOURCE_FAILED = -1  /* it cannot be opened: GPT2_ERR_IO */
+};
 
 /* Where the bytes of a model come from, when that is neither a folder nor memory. Functions are
  * called during load from the loading thread; `close` and `release` possibly later, from the thread
@@ -277,7 +293,7 @@ typedef struct gpt2_source {
    * Only when this struct itself is refused, or `model` is NULL, the source is not taken over and
    * it is not called. */
   void (*release)(void *user);
-  void *user;
+  void *user; /* handed to all of them */
 } gpt2_source;
 
 /* The same from the host's own callbacks. Since: 0.1 */
@@ -291,8 +307,14 @@ GPT2_API void gpt2_model_free(gpt2_model *model);
 
 /* ---- Describing a model ---------------------------------------------------------------------- */
 
-enum { GPT2_ACTIVATION_GELU_TANH = 0, GPT2_ACTIVATION_GELU_ERF = 1, GPT2_ACTIVATION_RELU = 2 };
+/* The function between the two products of the MLP. */
+enum {
+  GPT2_ACTIVATION_GELU_TANH = 0, /* GELU by tanh, as in the published models ("gelu_new") */
+  GPT2_ACTIVATION_GELU_ERF = 1,  /* GELU as it is defined ("gelu") */
+  GPT2_ACTIVATION_RELU = 2       /* the greater of 0 and x ("relu") */
+};
 
+/* Bits of gpt2_info.flags. */
 enum {
   GPT2_INFO_TIED = 1 << 0,           /* the unembedding is wte itself */
   GPT2_INFO_SCALE_ATTN = 1 << 1,     /* scores are divided by sqrt(d_head) */
@@ -300,36 +322,37 @@ enum {
   GPT2_INFO_TOKENIZER = 1 << 3       /* text can be encoded and decoded */
 };
 
+/* What a model is, and what it takes. */
 typedef struct gpt2_info {
   uint32_t struct_size;
-  uint32_t flags;  /* GPT2_INFO_... */
-  int32_t n_vocab; /* rows of wte: logits have as many */
-  int32_t n_ctx;   /* positions: the longest sequence */
-  int32_t n_embd;  /* width of the residual stream */
-  int32_t n_head;
-  int32_t n_layer;
-  int32_t n_inner;    /* width of the MLP */
-  int32_t activation; /* GPT2_ACTIVATION_... */
-  float layer_norm_epsilon;
+  uint32_t flags;               /* GPT2_INFO_... */
+  int32_t n_vocab;              /* rows of wte: logits have as many */
+  int32_t n_ctx;                /* positions: the longest sequence */
+  int32_t n_embd;               /* width of the residual stream */
+  int32_t n_head;               /* attention heads of a block; d_head is n_embd / n_head */
+  int32_t n_layer;              /* blocks */
+  int32_t n_inner;              /* width of the MLP */
+  int32_t activation;           /* GPT2_ACTIVATION_... */
+  float layer_norm_epsilon;     /* added to the variance in layer norms */
   gpt2_status tokenizer_status; /* why there is no tokenizer, or GPT2_OK */
   int32_t n_tokens;             /* entries of the tokenizer's vocabulary, added tokens included */
-  int32_t n_merges;
-  int32_t bos_token; /* -1: none */
-  int32_t n_eos_tokens;
-  int32_t n_ignored;       /* tensors that are not used (gpt2_ignored_tensor) */
-  uint64_t n_parameters;   /* distinct ones, a tied unembedding counted once */
-  uint64_t weights_size;   /* bytes of weights read for one token, as they are kept */
-  uint64_t mapped_size;    /* bytes of them that stay in the mapped file (or borrowed memory) */
-  uint64_t allocated_size; /* bytes of them in memory of our own */
-  uint64_t kv_token_size;  /* bytes of KV cache for one token, in f32; f16 takes half */
-  char format[32];         /* "safetensors" */
-  char stored_type[32];    /* element types in the file, most bytes first: "F16", "F32+F16" */
-  char weights_type[32];   /* as the blocks' matrices are kept, likewise: "f32", "q8_0" */
-  char unembedding_type[32];
-  char tokenizer[32];          /* "tokenizer.json", "vocab.json + merges.txt", or "none" */
-  char tokenizer_message[256]; /* why there is none */
-  int32_t compute;             /* GPT2_COMPUTE_EXACT or GPT2_COMPUTE_FAST */
-  int32_t reserved;            /* 0 */
+  int32_t n_merges;             /* of the tokenizer */
+  int32_t bos_token;            /* -1: none */
+  int32_t n_eos_tokens;         /* (gpt2_eos_token) */
+  int32_t n_ignored;            /* tensors that are not used (gpt2_ignored_tensor) */
+  uint64_t n_parameters;        /* distinct ones, a tied unembedding counted once */
+  uint64_t weights_size;        /* bytes of weights read for one token, as they are kept */
+  uint64_t mapped_size;         /* bytes of them in the mapped file (or borrowed memory) */
+  uint64_t allocated_size;      /* bytes of them in memory of our own */
+  uint64_t kv_token_size;       /* bytes of KV cache for one token, in f32; f16 takes half */
+  char format[32];              /* "safetensors" */
+  char stored_type[32];         /* element types in the file, most bytes first: "F16", "F32+F16" */
+  char weights_type[32];        /* as the blocks' matrices are kept, likewise: "f32", "q8_0" */
+  char unembedding_type[32];    /* as the unembedding is kept */
+  char tokenizer[32];           /* "tokenizer.json", "vocab.json + merges.txt", or "none" */
+  char tokenizer_message[256];  /* why there is none */
+  int32_t compute;              /* GPT2_COMPUTE_EXACT or GPT2_COMPUTE_FAST */
+  int32_t reserved;             /* 0 */
 } gpt2_info;
 
 /* Fills `info`. Needs no context. Any thread. Since: 0.1 */
@@ -341,8 +364,10 @@ GPT2_API const char *gpt2_ignored_tensor(const gpt2_model *model, size_t index);
 
 /* ---- Text and tokens ------------------------------------------------------------------------- */
 
+/* The id of a token: its place in the vocabulary, from 0. */
 typedef int32_t gpt2_token;
 
+/* Bits of the flags of gpt2_encode. */
 enum {
   /* Read the text of special tokens (`<|endoftext|>`) as those tokens. Without it they are ordinary
    * text, so that what a stranger typed cannot end a document. Added tokens that are not special
@@ -371,6 +396,7 @@ GPT2_API gpt2_status gpt2_decode(const gpt2_model *model, const gpt2_token *toke
 GPT2_API gpt2_status gpt2_token_bytes(const gpt2_model *model, gpt2_token token, const char **bytes,
                                       size_t *size, gpt2_error *error);
 
+/* Bits of what gpt2_token_flags returns. */
 enum {
   GPT2_TOKEN_BOS = 1 << 0,     /* what an empty prompt starts with */
   GPT2_TOKEN_EOS = 1 << 1,     /* ends generation */
@@ -392,6 +418,7 @@ GPT2_API gpt2_token gpt2_eos_token(const gpt2_model *model, size_t index);
  * complete yet wait for the next token. */
 typedef struct gpt2_decoder gpt2_decoder;
 
+/* Bits of the flags of gpt2_decoder_new. */
 enum {
   /* Write U+FFFD for what is no character: one for each beginning of a character that does not go
    * on, and one for each other byte, as Unicode recommends. Without it such bytes come out as they
@@ -413,6 +440,8 @@ GPT2_API gpt2_status gpt2_decoder_push(gpt2_decoder *decoder, gpt2_token token, 
 /* Hands out what was still waiting, and makes the decoder new again. Since: 0.1 */
 GPT2_API gpt2_status gpt2_decoder_finish(gpt2_decoder *decoder, const char **text, size_t *size,
                                          gpt2_error *error);
+
+/* Frees a decoder. Since: 0.1 */
 GPT2_API void gpt2_decoder_free(gpt2_decoder *decoder);
 
 /* ---- Contexts -------------------------------------------------------------------------------- */
@@ -421,6 +450,7 @@ GPT2_API void gpt2_decoder_free(gpt2_decoder *decoder);
  * no declaration), their KV cache, a workspace and threads. */
 typedef struct gpt2_context gpt2_context;
 
+/* Sequences that every context has. */
 #define GPT2_MAX_SEQUENCES 65536
 
 /* The host's own threads: calls task(index, data) once for every index in [0, n), on any threads in
@@ -431,15 +461,16 @@ typedef void (*gpt2_parallel_for)(int32_t n, void (*task)(int32_t index, void *d
 /* Asked between blocks of a running evaluation, on the calling thread; non-zero stops it. */
 typedef int32_t (*gpt2_abort_callback)(void *user);
 
+/* How a context works. */
 typedef struct gpt2_context_options {
   uint32_t struct_size;
   int32_t n_threads;              /* including the caller's; 0: one a physical core it may run on */
   int32_t max_logit_rows;         /* rows of one batch that may have GPT2_ROW_LOGITS; 0: 64 */
   int32_t max_hidden_rows;        /* likewise for GPT2_ROW_HIDDEN; 0: 1024 */
   gpt2_parallel_for parallel_for; /* NULL: threads of our own, started when first needed */
-  void *parallel_for_user;
-  gpt2_abort_callback abort_callback;
-  void *abort_user;
+  void *parallel_for_user;        /* handed to `parallel_for` */
+  gpt2_abort_callback abort_callback; /* NULL: nobody is asked */
+  void *abort_user;                   /* handed to `abort_callback` */
   int32_t kv_type; /* of keys and values: GPT2_TYPE_F32 (also 0), or GPT2_TYPE_F16: half the memory,
                       logits within 1e-3 of their range of those with f32 (2e-3 where the config
                       says that scores are not scaled) */
@@ -458,6 +489,8 @@ typedef struct gpt2_context_options {
  * Since: 0.1 */
 GPT2_API gpt2_status gpt2_context_new(gpt2_model *model, const gpt2_context_options *options,
                                       gpt2_context **context, gpt2_error *error);
+
+/* Frees a context, which no other call may be using. Since: 0.1 */
 GPT2_API void gpt2_context_free(gpt2_context *context);
 
 /* The last failure of a call on this context; status GPT2_OK if there was none. Owned by the
@@ -477,6 +510,7 @@ GPT2_API void gpt2_cancel(gpt2_context *context);
 
 /* ---- Evaluation ------------------------------------------------------------------------------ */
 
+/* Bits of the flags of gpt2_eval, and of gpt2_row.flags. */
 enum {
   GPT2_ROW_LOGITS = 1 << 0, /* keep this row's logits for gpt2_row_logits */
   GPT2_ROW_HIDDEN = 1 << 1, /* keep its last hidden state (after ln_f) for gpt2_row_hidden */
@@ -486,10 +520,10 @@ enum {
 
 /* One token of a batch. Its position is its place in its sequence. Array element: frozen. */
 typedef struct gpt2_row {
-  gpt2_token token;
-  int32_t sequence;
-  uint32_t flags; /* GPT2_ROW_... */
-  int32_t target; /* a token; read only with GPT2_ROW_SCORE */
+  gpt2_token token; /* to be evaluated */
+  int32_t sequence; /* that it is appended to */
+  uint32_t flags;   /* GPT2_ROW_... */
+  int32_t target;   /* a token; read only with GPT2_ROW_SCORE */
 } gpt2_row;
 
 /* Appends `n_tokens` tokens to a sequence and evaluates them; afterwards the sequence has
@@ -515,10 +549,10 @@ GPT2_API const float *gpt2_row_hidden(const gpt2_context *context, size_t row);
 /* How a model judged one token. Array element: frozen. */
 typedef struct gpt2_token_score {
   int64_t position; /* in the text (or the batch), from 0 */
-  gpt2_token token;
-  int32_t rank;  /* 1 + the tokens with a strictly greater logit; 0: the token was not scored */
-  float logprob; /* natural logarithm of its probability; may be -infinity */
-  float entropy; /* of the distribution it was drawn from, in nats */
+  gpt2_token token; /* that was judged */
+  int32_t rank;     /* 1 + the tokens with a strictly greater logit; 0: the token was not scored */
+  float logprob;    /* natural logarithm of its probability; may be -infinity */
+  float entropy;    /* of the distribution it was drawn from, in nats */
 } gpt2_token_score;
 
 /* How the target of a row of the last batch with GPT2_ROW_SCORE was judged. Errors: ARGUMENT,
@@ -549,6 +583,7 @@ GPT2_API gpt2_status gpt2_kv_clear(gpt2_context *context);
 /* A sampler chooses the next token from logits; it belongs to the caller, one a sequence. */
 typedef struct gpt2_sampler gpt2_sampler;
 
+/* Bits of gpt2_sampler_options.flags. */
 enum {
   GPT2_SAMPLER_RANDOM_SEED = 1 << 0 /* take a seed from the system; gpt2_sampler_seed tells it */
 };
@@ -557,8 +592,8 @@ enum {
  * counts as the greater. All zero: the token with the greatest logit. */
 typedef struct gpt2_sampler_options {
   uint32_t struct_size;
-  uint32_t flags; /* GPT2_SAMPLER_... */
-  uint64_t seed;
+  uint32_t flags;    /* GPT2_SAMPLER_... */
+  uint64_t seed;     /* any number: the same gives the same draws */
   float temperature; /* logits are divided by it; 0: greedy, whatever the rest says */
   int32_t top_k;     /* keep the k greatest; 0, or more than there are: all */
   float top_p;       /* in (0, 1]: the fewest that add up to it (Holtzman et al., 2020); 0: all */
@@ -584,7 +619,7 @@ GPT2_API gpt2_status gpt2_sampler_accept(gpt2_sampler *sampler, gpt2_token token
                                          gpt2_error *error);
 
 /* Back to the state after gpt2_sampler_new; a copy of the present state, with the same allocator
- * (errors: ARGUMENT, MEMORY); the seed in use (0 for NULL). Since: 0.1 */
+ * (errors: ARGUMENT, MEMORY); the seed in use (0 for NULL); the end of the sampler. Since: 0.1 */
 GPT2_API void gpt2_sampler_reset(gpt2_sampler *sampler);
 GPT2_API gpt2_status gpt2_sampler_clone(const gpt2_sampler *sampler, gpt2_sampler **clone,
                                         gpt2_error *error);
@@ -598,6 +633,7 @@ GPT2_API gpt2_status gpt2_sample(gpt2_context *context, int32_t sequence, gpt2_s
 
 /* ---- Generation ------------------------------------------------------------------------------ */
 
+/* Why a generation ended. */
 enum {
   GPT2_FINISH_NONE = 0,     /* there is more to come */
   GPT2_FINISH_LENGTH = 1,   /* max_tokens were drawn */
@@ -613,16 +649,18 @@ GPT2_API const char *gpt2_finish_name(int32_t finish);
 
 /* A string that ends generation. Array element: frozen. */
 typedef struct gpt2_string {
-  const char *bytes;
-  uint64_t size; /* > 0 */
+  const char *bytes; /* (size) need not end with NUL */
+  uint64_t size;     /* > 0 */
 } gpt2_string;
 
+/* Bits of gpt2_generate_options.flags. */
 enum {
   GPT2_GENERATE_SPECIAL = 1 << 0,    /* read special tokens in the prompt (GPT2_ENCODE_SPECIAL) */
   GPT2_GENERATE_IGNORE_END = 1 << 1, /* go on after an end token, whose text is left out */
   GPT2_GENERATE_REPLACE = 1 << 2     /* U+FFFD for bytes that are not UTF-8 (GPT2_DECODE_REPLACE) */
 };
 
+/* How a text is continued. */
 typedef struct gpt2_generate_options {
   uint32_t struct_size;
   uint32_t flags;                       /* GPT2_GENERATE_... */
@@ -631,9 +669,9 @@ typedef struct gpt2_generate_options {
   const gpt2_sampler_options *sampling; /* NULL: greedy */
   gpt2_sampler *sampler;                /* the caller's own, instead of `sampling`; borrowed */
   const gpt2_string *stops;             /* (n_stops) UTF-8 strings of at most 4096 bytes each */
-  uint32_t n_stops;
-  uint32_t n_prompt_tokens;
-  const gpt2_token *prompt_tokens; /* (n_prompt_tokens) evaluated after the prompt in text */
+  uint32_t n_stops;                     /* of `stops` */
+  uint32_t n_prompt_tokens;             /* of `prompt_tokens` */
+  const gpt2_token *prompt_tokens;      /* (n_prompt_tokens) evaluated after the prompt in text */
 } gpt2_generate_options;
 
 /* What one more token brought. Filled by the library; the views live until the next call on the
@@ -644,7 +682,7 @@ typedef struct gpt2_piece {
   gpt2_token token; /* the token drawn, or -1 */
   float logprob;    /* ln of its probability by the model: temperature 1, nothing filtered */
   const char *text; /* whole characters that are certain not to begin a stop string; may be empty */
-  uint64_t size;
+  uint64_t size;    /* bytes of `text` */
 } gpt2_piece;
 
 /* A generation continues a text token by token, on demand. */
@@ -670,8 +708,8 @@ GPT2_API gpt2_status gpt2_generation_new(gpt2_context *context, const char *prom
  * may be repeated. Errors: as gpt2_eval and gpt2_sample. Since: 0.1 */
 GPT2_API gpt2_status gpt2_generation_next(gpt2_generation *generation, gpt2_piece *piece);
 
-/* The seed of the generation's sampler (0 if it has none), and the tokens of its prompt. Since:
- * 0.1 */
+/* The seed of the generation's sampler (0 if it has none); the tokens of its prompt; its end.
+ * Since: 0.1 */
 GPT2_API uint64_t gpt2_generation_seed(const gpt2_generation *generation);
 GPT2_API size_t gpt2_generation_prompt_length(const gpt2_generation *generation);
 GPT2_API void gpt2_generation_free(gpt2_generation *generation);
@@ -679,12 +717,13 @@ GPT2_API void gpt2_generation_free(gpt2_generation *generation);
 /* Receives every piece, also those without text; non-zero stops with GPT2_FINISH_CANCELLED. */
 typedef int32_t (*gpt2_text_callback)(const gpt2_piece *piece, void *user);
 
+/* What became of a generation. */
 typedef struct gpt2_result {
   uint32_t struct_size;
-  int32_t finish; /* GPT2_FINISH_... */
-  int32_t n_prompt_tokens;
-  int32_t n_tokens; /* drawn */
-  uint64_t seed;    /* of the sampler */
+  int32_t finish;          /* GPT2_FINISH_... */
+  int32_t n_prompt_tokens; /* of the prompt, in text and in tokens */
+  int32_t n_tokens;        /* drawn */
+  uint64_t seed;           /* of the sampler */
 } gpt2_result;
 
 /* Generates to the end: the loop over the functions above. `callback` and `result` may be NULL. A
@@ -697,11 +736,13 @@ GPT2_API gpt2_status gpt2_generate(gpt2_context *context, const char *prompt, si
 
 /* ---- Scoring: how surprised the model is by a text ------------------------------------------- */
 
+/* Bits of gpt2_score_options.flags. */
 enum {
   GPT2_SCORE_NO_BOS = 1 << 0, /* do not start with BOS: the first token is left unscored */
   GPT2_SCORE_SPECIAL = 1 << 1 /* read special tokens in the text (GPT2_ENCODE_SPECIAL) */
 };
 
+/* How a text is scored. */
 typedef struct gpt2_score_options {
   uint32_t struct_size;
   uint32_t flags; /* GPT2_SCORE_... */
@@ -709,11 +750,12 @@ typedef struct gpt2_score_options {
   int32_t reserved;
 } gpt2_score_options;
 
+/* What a text was scored in all. */
 typedef struct gpt2_score_result {
   uint32_t struct_size;
   uint32_t reserved;
-  uint64_t n_tokens; /* of the text */
-  uint64_t n_scored;
+  uint64_t n_tokens;    /* of the text */
+  uint64_t n_scored;    /* of these */
   uint64_t scored_size; /* bytes of the scored tokens */
   double logprob;       /* sum over the scored tokens, nats */
   double perplexity;    /* exp(-logprob / n_scored); 0 when nothing was scored */
