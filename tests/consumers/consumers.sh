@@ -24,6 +24,7 @@ install_library() {
 
 missing_files() {
   for name in include/gpt2.h share/gpt2/models/tales/model.safetensors share/gpt2/models/tales/README.md \
+    share/man/man1/gpt2-generate.1 share/bash-completion/completions/gpt2-info share/zsh/site-functions/_gpt2 \
     bin/gpt2-generate bin/gpt2-tokenize bin/gpt2-score bin/gpt2-info bin/gpt2-bench; do
     test -s "$prefix/$name" || echo "$name is missing"
   done
