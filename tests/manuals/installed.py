@@ -52,11 +52,11 @@ def man_finds(folder):
 
 
 def shell_finds(make, script, folder, environment):
-    """Only the shell's own way leads to the completions; each program, as the first one and the next one."""
-    shell = make(script, folder, PROGRAMS, **environment)
+    """Only the shell's own way leads to the completions: in a new shell for each program, since one brings all."""
     for program in PROGRAMS:
+        shell = make(script, folder, PROGRAMS, **environment)
         yield from differences(program, shell.offered(f'{program} --vers'), ['--version'])
-    shell.close()
+        shell.close()
 
 
 def main():

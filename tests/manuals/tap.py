@@ -31,6 +31,12 @@ class Tap:
 
 
 def differences(what, found, expected):
-    """One line if two things that should be equal are not."""
-    if found != expected:
-        yield f'{what}: found {found!r}, expected {expected!r}'
+    """One line if two things that should be equal are not: of collections, what only one of them has."""
+    if found == expected:
+        return
+    if isinstance(expected, (list, set)):
+        only_found = [item for item in found if item not in expected]
+        only_expected = [item for item in expected if item not in found]
+        if only_found or only_expected:
+            found, expected = only_found, only_expected
+    yield f'{what}: found {found!r}, expected {expected!r}'
