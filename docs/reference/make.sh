@@ -14,3 +14,5 @@ header=$(readlink -f "$2") folder=$(readlink -f "$4")
   printf '%s = "%s"\n' INPUT "$header" STRIP_FROM_PATH "$(dirname "$header")" OUTPUT_DIRECTORY "$folder" \
     INPUT_FILTER "python3 '$here/filter.py'" PROJECT_NUMBER "$3"
 } | (cd "$folder" && "$1" -)
+# Where it was made is nobody's business.
+sed -i 's|<path>.*</path>|<path></path>|' "$folder/gpt2.tag"

@@ -101,6 +101,15 @@ def groups():
     yield from differences('groups', listed, re.findall(r'^/\* ---- (.*?) -+ \*/', header, re.MULTILINE))
 
 
+def names_of_here():
+    """It is the same wherever it is made."""
+    for folder, _, names in os.walk(html):
+        for path in (os.path.join(folder, name) for name in names):
+            with open(path, 'rb') as file:
+                content = file.read()
+            yield from (f'{path} names {place}' for place in (root, work) if place.encode() in content)
+
+
 # ---- What it must not let pass ----
 
 PLANTED = {
@@ -135,6 +144,7 @@ def main():
     tap.check('the option `reference` makes it without a warning, and it is installed', install)
     tap.check('every function, struct, type, value and macro of the header is explained', missing, html)
     tap.check('its groups are those of the header, in their order', groups)
+    tap.check('it names no folder of the machine that made it', names_of_here)
     for what, (before, after) in PLANTED.items():
         tap.check(f'{what} is an error that names the header', notices, before, after)
     tap.check('a value without a comment is found', notices_value)
