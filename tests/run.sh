@@ -61,7 +61,8 @@ expect_tests() {
 
 need_packages gcc g++ libc6-dev binutils meson ninja-build pkg-config libjansson-dev libcmocka-dev \
   libopenblas-dev libopenblas-serial-dev libopenblas0-pthread \
-  scdoc man-db mandoc bash bash-completion zsh doxygen ||
+  scdoc man-db mandoc bash bash-completion zsh doxygen \
+  abigail-tools checksec ||
   give_up 'What the tests need could not be installed'
 
 mkdir -p build-tests
