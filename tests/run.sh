@@ -27,7 +27,7 @@ give_up() {
 options() {
   case $1 in
     sanitize) echo -Dbuildtype=debug -Doptimization=1 -Db_sanitize=address,undefined ;;
-    release) echo -Dbuildtype=release ;;
+    release) echo -Dbuildtype=release -Ddebug=true ;; # what abidw reads
     threads) echo -Dbuildtype=debug -Doptimization=1 -Db_sanitize=thread -Dprograms=false ;;
   esac
 }
