@@ -2,11 +2,11 @@
 # consumers.sh - the library as its users get it: configured, installed below a prefix of its own, found with
 # pkg-config, and used by programs in C99, C11 and C++17 that were never told anything else.
 #
-#   consumers.sh SOURCE_ROOT WORK_DIR CC CXX system|private
+#   consumers.sh SOURCE_ROOT WORK_DIR CC CXX system|private OTHER_LIBRARY
 #
 # WORK_DIR is kept, so that a second time only what changed is built.
 set -u
-source=$1 work=$2 cc=$3 cxx=$4 blas=$5
+source=$1 work=$2 cc=$3 cxx=$4 blas=$5 other=$6
 . "$source/tests/house/tap.sh"
 
 build=$work/build prefix=$work/installed
@@ -129,6 +129,7 @@ else
   check 'threads that use OpenBLAS at once compute the same, with threads of its own' threads "$openblas-pthread" pthreads
   check 'threads that use OpenBLAS at once compute the same, without threads of its own' threads "$openblas-serial" serial
 fi
+. "$here/loading.sh"
 check 'an installed program finds its library and its model' continues "$prefix"
 check 'an installed program looks for the installed model only' without_its_model
 check 'the installed tree works where it was moved to' moved
