@@ -76,7 +76,7 @@ running start_program(const char *name, const setting *given, const char *const 
     set_environment(s);
     take_stream(STDIN_FILENO, s->close_input ? -1 : input);
     take_stream(STDOUT_FILENO, s->close_output ? -1 : s->output_to ? s->output_to : r.out);
-    take_stream(STDERR_FILENO, s->errors_to ? s->errors_to : r.err);
+    take_stream(STDERR_FILENO, s->close_errors ? -1 : s->errors_to ? s->errors_to : r.err);
     alarm(TIME_LIMIT);
     execv(path, (char *const *)words);
     _exit(127);

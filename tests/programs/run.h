@@ -14,7 +14,7 @@ typedef struct setting {
   int input_from;    /* > 0: a descriptor to read from instead */
   int output_to;     /* > 0: a descriptor to write to instead */
   int errors_to;     /* likewise, for standard error */
-  bool close_input, close_output;
+  bool close_input, close_output, close_errors;
   bool comma_locale; /* its numbers have a decimal comma */
   const char *model; /* GPT2_MODEL; NULL: not set */
 } setting;

@@ -303,19 +303,62 @@ static void a_folder_is_no_standard_input(void **state)
   close(folder);
 }
 
-/* Numbers have a point, whatever the locale says. */
+static void a_closed_standard_error_costs_only_the_words(void **state)
+{
+  (void)state;
+  const setting silent = {.close_errors = true};
+  for (int i = 0; i < N_PROGRAMS; i++) {
+    outcome plain = run_small(programs[i], NULL), o = run_small(programs[i], &silent);
+    assert_quiet_success(&o);
+    if (strcmp(programs[i], "bench") != 0)
+      assert_string_equal(o.out, plain.out);
+    free_outcome(&plain);
+    free_outcome(&o);
+    o = RUN(programs[i], &silent, "-m", "/nowhere/model");
+    assert_int_equal(o.status, 1);
+    assert_string_equal(o.out, "");
+    free_outcome(&o);
+  }
+}
+
+static void with_all_streams_closed_a_program_fails_in_silence(void **state)
+{
+  (void)state;
+  const setting none = {.close_input = true, .close_output = true, .close_errors = true};
+  for (int i = 0; i < N_PROGRAMS; i++) {
+    outcome o = run_small(programs[i], &none);
+    assert_int_equal(o.status, 1);
+    assert_string_equal(o.out, "");
+    assert_string_equal(o.err, "");
+    free_outcome(&o);
+  }
+}
+
+/* Numbers have a point, whatever the locale says. What bench measures is never the same. */
 static void a_decimal_comma_changes_nothing(void **state)
 {
   (void)state;
-  outcome plain = RUN("score", NULL, "--json", "Once upon a time");
   const setting comma_locale = {.comma_locale = true};
+  for (int i = 0; i < N_PROGRAMS; i++) {
+    outcome plain = run_small(programs[i], NULL), comma = run_small(programs[i], &comma_locale);
+    assert_int_equal(comma.status, 0);
+    assert_string_equal(plain.err, comma.err);
+    if (strcmp(programs[i], "bench") != 0)
+      assert_string_equal(plain.out, comma.out);
+    free_outcome(&plain);
+    free_outcome(&comma);
+  }
+  outcome plain = RUN("score", NULL, "--json", "Once upon a time");
   outcome comma = RUN("score", &comma_locale, "--json", "Once upon a time");
   outcome story = RUN("generate", &comma_locale, "--temperature", "0.0", "-n1", "Once");
+  outcome wrong = RUN("generate", &comma_locale, "--temperature", "0,5", "-n1", "Once");
   assert_quiet_success(&story);
   assert_string_equal(plain.out, comma.out);
+  ASSERT_FAILURE(&wrong, 2, "generate", "--temperature", "0,5");
   free_outcome(&plain);
   free_outcome(&comma);
   free_outcome(&story);
+  free_outcome(&wrong);
 }
 
 int main(void)
@@ -338,6 +381,8 @@ int main(void)
       cmocka_unit_test(a_closed_pipe_ends_all_quietly),
       cmocka_unit_test(a_closed_standard_input_matters_only_to_who_reads_it),
       cmocka_unit_test(a_folder_is_no_standard_input),
+      cmocka_unit_test(a_closed_standard_error_costs_only_the_words),
+      cmocka_unit_test(with_all_streams_closed_a_program_fails_in_silence),
       cmocka_unit_test(a_decimal_comma_changes_nothing),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
