@@ -1,5 +1,5 @@
-/* test_comma_locale.c - a host whose numbers have a decimal comma: the library reads files, computes
- * and complains as it does in any other. */
+/* test_comma_locale.c - a host whose numbers have a decimal comma: the library reads files,
+ * computes and complains as it does in any other. */
 #include <locale.h>
 #include <setjmp.h>
 #include <stdarg.h>

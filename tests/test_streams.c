@@ -3,7 +3,7 @@
  *
  * Each session runs in a process of its own: this program once more, told what to do:
  *
- *     test_streams FOLDER RECORD           a session with the folder's model; its record goes to a file
+ *     test_streams FOLDER RECORD           a session with the folder's model; writes its record
  *     test_streams FOLDER RECORD closed    the same, and a file must have got number 0
  *     test_streams FOLDER RECORD print     the same, and it prints */
 #define _GNU_SOURCE
