@@ -5,15 +5,9 @@
 #include <stdio.h>
 #include <string.h>
 
-/* ---- Before parsing ---- */
+#include "formats/json_load.h"
 
-const uint8_t *json_after_string(const uint8_t *at, const uint8_t *end)
-{
-  for (at++; at < end && *at != '"'; at++)
-    if (*at == '\\' && end - at > 1)
-      at++;
-  return at < end ? at + 1 : end;
-}
+/* ---- Before parsing ---- */
 
 /* Where a text is nested deeper than `most` brackets; NULL: nowhere. jansson recurses once a
  * bracket. Brackets that do not match are left for it to find: it stops at the first. */
@@ -109,9 +103,9 @@ static gpt2_status shorten_integers(const gpt2_allocator *allocator, const uint8
  * string that looks like a syntax error, elsewhere there are no words; but malloc leaves its
  * mark in errno. */
 static gpt2_status fail_parse(gpt2_error *error, const char *name, size_t size,
-                              const json_error_t *about)
+                              const json_error_t *about, bool out_of_memory)
 {
-  if (errno == ENOMEM || about->text[0] == '\0')
+  if (out_of_memory || errno == ENOMEM || about->text[0] == '\0')
     return fail(error, GPT2_ERR_MEMORY, NO_OFFSET,
                 "%s: out of memory while parsing %zu bytes of JSON", name, size);
   enum json_error_code code = json_error_code(about);
@@ -128,10 +122,11 @@ static gpt2_status parse_text(const void *bytes, size_t size, const char *name, 
                               gpt2_error *error)
 {
   json_error_t about = {.text = ""};
+  bool out_of_memory;
   errno = 0;
-  *out = json_loadb(bytes, size, JSON_REJECT_DUPLICATES, &about);
+  *out = json_load_text(bytes, size, &about, &out_of_memory);
   if (!*out)
-    return fail_parse(error, name, size, &about);
+    return fail_parse(error, name, size, &about, out_of_memory);
   if (json_is_object(*out))
     return GPT2_OK;
   char found[JSON_FOUND_SIZE];
@@ -163,10 +158,11 @@ gpt2_status json_parse(const gpt2_allocator *allocator, const void *bytes, size_
 json_t *json_parse_piece(uint8_t *text, size_t size, int depth)
 {
   json_error_t ignored;
+  bool out_of_memory;
   if (find_too_deep(text, size, depth))
     return NULL;
   shorten_in_place(text, size);
-  return json_loadb((const char *)text, size, JSON_REJECT_DUPLICATES, &ignored);
+  return json_load_text(text, size, &ignored, &out_of_memory);
 }
 
 gpt2_status json_open(source *s, const char *name, json_document *out, gpt2_error *error)

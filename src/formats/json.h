@@ -27,9 +27,6 @@ gpt2_status json_parse(const gpt2_allocator *allocator, const void *bytes, size_
  * when anything is wrong with it: the words are json_parse's. Any thread. */
 json_t *json_parse_piece(uint8_t *text, size_t size, int depth);
 
-/* Past the string whose opening quote is at `at`: `end` when nothing closes it. */
-const uint8_t *json_after_string(const uint8_t *at, const uint8_t *end);
-
 /* Opens, parses and closes a whole file of the source. A missing file is GPT2_ERR_NOT_FOUND. */
 gpt2_status json_read(source *s, const char *name, json_t **out, gpt2_error *error);
 

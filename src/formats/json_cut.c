@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include "formats/json_load.h"
+
 /* ---- Where things are in a text; in one that is no JSON anywhere, but not beyond its end ---- */
 
 static const uint8_t *after_space(const uint8_t *at, const uint8_t *end)
