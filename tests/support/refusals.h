@@ -2,8 +2,9 @@
  * asks for.
  *
  * Calls are counted, and refused, only in tests that are linked with what stands in their way:
- * refused_memory.c for the whole process (the C library, jansson and BLAS allocate by its functions,
- * too), refused_system.c for what the library and the test call. tests/meson.build says which. */
+ * refused_memory.c for the whole process (the C library, jansson and BLAS allocate by its
+ * functions, too), refused_system.c for what the library and the test call. tests/meson.build says
+ * which. */
 #ifndef TESTS_SUPPORT_REFUSALS_H
 #define TESTS_SUPPORT_REFUSALS_H
 
@@ -12,7 +13,8 @@
 typedef enum call_kind {
   CALL_ALLOCATE, /* malloc, calloc, realloc, posix_memalign, aligned_alloc */
   CALL_THREAD,   /* pthread_create */
-  CALL_OPEN,     /* open */
+  CALL_OPEN,     /* open, but not */
+  CALL_CONSULT,  /* open below /proc or /sys */
   CALL_EXAMINE,  /* fstat */
   CALL_LOOK,     /* stat */
   CALL_MAP,      /* mmap */

@@ -1,5 +1,5 @@
 /* refused_system.c - stands in the way of what the library asks the system for. With --wrap the
- * linker gives every call of open to __wrap_open, and so on; meson asks for 64-bit file offsets, so
+ * linker gives every call of read to __wrap_read, and so on; meson asks for 64-bit file offsets, so
  * some have names of their own. */
 #define _GNU_SOURCE
 #include "support/refusals.h"
@@ -9,6 +9,7 @@
 #include <sched.h>
 #include <stdatomic.h>
 #include <stddef.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/types.h>
@@ -23,8 +24,6 @@
     return is_refused(kind) ? (failure) : __real_##name arguments;                                 \
   }
 
-/* The library opens files to read them: without a mode. */
-IN_THE_WAY_OF(CALL_OPEN, -1, int, open64, (const char *path, int flags, ...), (path, flags))
 IN_THE_WAY_OF(CALL_EXAMINE, -1, int, fstat64, (int file, struct stat *about), (file, about))
 IN_THE_WAY_OF(CALL_LOOK, -1, int, stat64, (const char *path, struct stat *about), (path, about))
 IN_THE_WAY_OF(CALL_READ_AT, -1, ssize_t, pread64, (int file, void *to, size_t size, off_t offset),
@@ -38,6 +37,19 @@ IN_THE_WAY_OF(CALL_THREAD, errno, int, pthread_create,
               (pthread_t * thread, const pthread_attr_t *attributes, void *(*run)(void *),
                void *data),
               (thread, attributes, run, data))
+
+/* ---- Files: those in which the system tells of itself are of another kind ---- */
+
+int __real_open64(const char *path, int flags, ...);
+int __wrap_open64(const char *path, int flags, ...);
+
+int __wrap_open64(const char *path, int flags, ...)
+{
+  bool tells = strncmp(path, "/proc/", 6) == 0 || strncmp(path, "/sys/", 5) == 0;
+  if (is_refused(tells ? CALL_CONSULT : CALL_OPEN))
+    return -1;
+  return __real_open64(path, flags); /* to be read: without a mode */
+}
 
 /* ---- Mappings, which are counted, too ---- */
 
