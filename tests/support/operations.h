@@ -20,9 +20,9 @@ typedef struct refusing {
 } refusing;
 
 /* For every operation and n = 1, 2, ... until it asks for no more: whatever is refused, the
- * operation fails as expected or gives the same result, to the bit; after a failure its context goes
- * on with another sequence, and the same call gives the same result. How often something was refused.
- * The model has bytes as tokens, 258 or more. */
+ * operation fails as expected or gives the same result, to the bit; after a failure its context
+ * goes on with another sequence, and the same call gives the same result. How often something was
+ * refused. The model has bytes as tokens, 258 or more. */
 size_t refuse_all_operations(gpt2_model *model, const gpt2_context_options *options,
                              const refusing *r, const gpt2_allocator *sampler_hooks);
 
