@@ -95,6 +95,14 @@ void release(const gpt2_allocator *allocator, void *memory)
     allocator->release(memory, allocator->user);
 }
 
+gpt2_status check_count(const char *name, size_t n, size_t element_size, gpt2_error *error)
+{
+  if (n <= PTRDIFF_MAX / element_size)
+    return GPT2_OK;
+  return fail(error, GPT2_ERR_ARGUMENT, NO_OFFSET, "%s: is %zu, which is more than memory can hold",
+              name, n);
+}
+
 bool mul_size(size_t *out, size_t a, size_t b)
 {
   return !__builtin_mul_overflow(a, b, out);

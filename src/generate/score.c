@@ -186,6 +186,8 @@ gpt2_status gpt2_score_tokens(gpt2_context *context, const gpt2_token *tokens, s
   if (status == GPT2_OK && !tokens && n_tokens > 0)
     status = fail_null(&context->error, "tokens");
   if (status == GPT2_OK)
+    status = check_count("n_tokens", n_tokens, sizeof *tokens, &context->error);
+  if (status == GPT2_OK)
     status = score_tokens(context, tokens, n_tokens, &read, callback, user, result);
   return context_end(context, status);
 }

@@ -117,6 +117,8 @@ static gpt2_status read_options(gpt2_context_options *o, const gpt2_context_opti
     return fail(error, GPT2_ERR_ARGUMENT, NO_OFFSET,
                 "options.kv_type: is %d; keys and values are GPT2_TYPE_F32 or GPT2_TYPE_F16",
                 (int)o->kv_type);
+  if (o->reserved != 0)
+    return fail(error, GPT2_ERR_UNSUPPORTED, NO_OFFSET, "options.reserved: is not zero");
   if (o->n_threads > MAX_THREADS)
     return fail(error, GPT2_ERR_LIMIT, NO_OFFSET,
                 "options.n_threads: is %d, at most %d are allowed", (int)o->n_threads, MAX_THREADS);
@@ -211,6 +213,8 @@ gpt2_status gpt2_eval_batch(gpt2_context *context, const gpt2_row *rows, size_t 
   else if (n_rows == 0)
     status = fail(&context->error, GPT2_ERR_ARGUMENT, NO_OFFSET,
                   "n_rows: is 0; there is nothing to evaluate");
+  else
+    status = check_count("n_rows", n_rows, sizeof *rows, &context->error);
   for (size_t i = 0; status == GPT2_OK && i < n_rows; i++)
     status = check_row(context, i, &rows[i]);
   if (status == GPT2_OK)

@@ -272,6 +272,8 @@ gpt2_status gpt2_load_memory(const gpt2_blob *blobs, size_t n_blobs,
   *model = NULL;
   gpt2_status status = read_options(&read, &allocator, options, error);
   if (status == GPT2_OK)
+    status = check_count("n_blobs", n_blobs, sizeof *blobs, error);
+  if (status == GPT2_OK)
     status = source_open_blobs(&allocator, blobs, n_blobs, &from, error);
   return status == GPT2_OK ? load_from(from, NULL, &read, model, error) : status;
 }

@@ -31,6 +31,9 @@ gpt2_status gpt2_encode(const gpt2_model *model, const char *text, size_t size, 
   if (flags & ~(uint32_t)GPT2_ENCODE_SPECIAL)
     return fail(error, GPT2_ERR_UNSUPPORTED, NO_OFFSET, "flags: has unknown bits: 0x%x",
                 (unsigned)flags);
+  status = check_count("size", size, 1, error);
+  if (status != GPT2_OK)
+    return status;
   return tokenizer_encode(model->tokenizer, text, size, flags, tokens, capacity, n_tokens, error);
 }
 
@@ -38,10 +41,13 @@ gpt2_status text_encode(const gpt2_model *model, const char *text, size_t size, 
                         gpt2_token **tokens, size_t *n_tokens, gpt2_error *error)
 {
   gpt2_error failure = {.struct_size = sizeof failure, .offset = NO_OFFSET};
-  gpt2_status status;
   size_t capacity = size; /* a token a byte, which only a tokenizer that adds spaces exceeds */
+  *tokens = NULL;
+  *n_tokens = 0;
+  gpt2_status status = check_count("size", size, 1, error);
+  if (status != GPT2_OK)
+    return status;
   do {
-    *n_tokens = 0;
     *tokens = allocate_array(&model->allocator, capacity, sizeof **tokens);
     if (!*tokens)
       return fail(error, GPT2_ERR_MEMORY, NO_OFFSET, "out of memory for %zu tokens", capacity);
@@ -51,6 +57,7 @@ gpt2_status text_encode(const gpt2_model *model, const char *text, size_t size, 
     release(&model->allocator, *tokens);
     *tokens = NULL;
     capacity = *n_tokens;
+    *n_tokens = 0;
   } while (status == GPT2_ERR_BUFFER_TOO_SMALL);
   return fail(error, status, failure.offset, "%s", failure.message);
 }
@@ -110,7 +117,9 @@ gpt2_status gpt2_decode(const gpt2_model *model, const gpt2_token *tokens, size_
   if (!size || (!tokens && n_tokens > 0) || (!text && capacity > 0))
     return fail_null(error, !size ? "size" : !tokens && n_tokens > 0 ? "tokens" : "text");
   size_t total, n;
-  status = add_sizes(model, tokens, n_tokens, &total, error);
+  status = check_count("n_tokens", n_tokens, sizeof *tokens, error);
+  if (status == GPT2_OK)
+    status = add_sizes(model, tokens, n_tokens, &total, error);
   if (status != GPT2_OK)
     return status;
   *size = total;

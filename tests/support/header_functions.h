@@ -1,5 +1,5 @@
-/* header_functions.h - the functions that gpt2.h declares, with their parameters, so that a test can
- * see that it leaves none out. */
+/* header_functions.h - the functions that gpt2.h declares, with their parameters, so that a test
+ * can see that it leaves none out. */
 #ifndef TESTS_SUPPORT_HEADER_FUNCTIONS_H
 #define TESTS_SUPPORT_HEADER_FUNCTIONS_H
 
