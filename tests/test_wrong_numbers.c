@@ -1,5 +1,5 @@
-/* test_wrong_numbers.c - tokens and sequences that cannot be, given to every function that takes one:
- * each is refused by name and number, and harms nothing. */
+/* test_wrong_numbers.c - tokens and sequences that cannot be, given to every function that takes
+ * one: each is refused by name and number, and harms nothing. */
 #include "gpt2.h"
 #include "support/context_state.h"
 #include "support/expect.h"

@@ -52,8 +52,8 @@ static inline size_t round_up(size_t n, size_t unit)
   return (n + unit - 1) / unit * unit;
 }
 
-/* GPT2_ERR_ARGUMENT, by name, for a count of elements that no array of a caller can have: (size_t)-1
- * means nothing, and nothing of such an array is read. */
+/* GPT2_ERR_ARGUMENT, by name, for a count of elements that no array of a caller can have, such as
+ * (size_t)-1: nothing of it must be read. */
 gpt2_status check_count(const char *name, size_t n, size_t element_size, gpt2_error *error);
 
 /* out = a * b, out = a + b: false when it does not fit. */
