@@ -1,5 +1,5 @@
-/* sized_structs.h - structs that tell their size, as programs of other versions have them: a smaller
- * one works for ever, a larger one if what the library does not know of it is zero. */
+/* sized_structs.h - structs that tell their size, as programs of other versions have them: a
+ * smaller one works for ever, a larger one if what the library does not know of it is zero. */
 #ifndef TESTS_SUPPORT_SIZED_STRUCTS_H
 #define TESTS_SUPPORT_SIZED_STRUCTS_H
 
