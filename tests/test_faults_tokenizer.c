@@ -216,8 +216,8 @@ static void load_edited(const char *from, const char *to,
   tiny_free(files);
 }
 
-/* Token `id` is "ab", and has no row: it cannot be evaluated. Ids before it stand for nothing, those
- * behind it are none. */
+/* Token `id` is "ab", and has no row: it cannot be evaluated. Ids before it stand for nothing,
+ * those behind it are none. */
 static void check_gap(gpt2_model *model, gpt2_token id)
 {
   gpt2_token tokens[4], in_gap[] = {6, id - 1}, behind = id + 1;

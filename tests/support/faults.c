@@ -1,4 +1,4 @@
-/* faults.c - one thing wrong with one file of a model, and what every way of loading it must say. */
+/* faults.c - one thing wrong with one file of a model, and what every way of loading must say. */
 #include "support/faults.h"
 
 #include <setjmp.h>

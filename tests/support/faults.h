@@ -1,8 +1,8 @@
 /* faults.h - one thing wrong with one file of a model, and what every way of loading it must say.
  *
- * The ways are all doors - memory, a mapped folder, one that is copied, a host's source that is read,
- * viewed, or copied - with the weights kept as they are stored and as each type. A row of a table of
- * faults is one test. */
+ * The ways are all doors - memory, a mapped folder, one that is copied, a host's source that is
+ * read, viewed, or copied - with the weights kept as they are stored and as each type. A row of a
+ * table of faults is one test. */
 #ifndef TESTS_SUPPORT_FAULTS_H
 #define TESTS_SUPPORT_FAULTS_H
 
@@ -40,8 +40,8 @@ void expect_refused(const tiny_files *files, gpt2_status status, const char *wor
 void expect_no_tokenizer(const tiny_files *files, gpt2_status status, const char *words,
                          const char *other_words);
 
-/* Loads the files in all these ways; `check` sees each model, whose weights were asked for as `type`
- * (GPT2_TYPE_...). */
+/* Loads the files in all these ways; `check` sees each model, whose weights were asked for as
+ * `type` (GPT2_TYPE_...). */
 void load_every_way(const tiny_files *files,
                     void (*check)(gpt2_model *model, int32_t type, void *user), void *user);
 
