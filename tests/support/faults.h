@@ -45,6 +45,10 @@ void expect_no_tokenizer(const tiny_files *files, gpt2_status status, const char
 void load_every_way(const tiny_files *files,
                     void (*check)(gpt2_model *model, int32_t type, void *user), void *user);
 
+/* The same by two doors only, memory and a source that is read. */
+void load_every_type(const tiny_files *files,
+                     void (*check)(gpt2_model *model, int32_t type, void *user), void *user);
+
 /* The tiny model of that kind. */
 tiny_files *fault_files(fault_model model);
 
