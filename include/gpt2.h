@@ -483,10 +483,10 @@ typedef struct gpt2_context_options {
  * threads), MEMORY.
  *
  * BLAS: where gpt2_build.instruction_sets is "scalar", prompts use the process's BLAS library; with
- * vector instructions every product is our own. If it is OpenBLAS with threads of its own, its
- * thread count is 1 while our products run and is put back afterwards - the host's own BLAS calls
- * meanwhile may run on one thread - and at most 64 threads of all contexts are inside it at once.
- * Since: 0.1 */
+ * vector instructions every product is our own. Its thread count is the host's and is never
+ * changed: an OpenBLAS with threads of its own gets products so small that it leaves them to the
+ * thread that asks, and at most 64 threads of all contexts are inside it at once. OpenBLAS on
+ * OpenMP, and any other library, gets whole products from the calling thread. Since: 0.1 */
 GPT2_API gpt2_status gpt2_context_new(gpt2_model *model, const gpt2_context_options *options,
                                       gpt2_context **context, gpt2_error *error);
 

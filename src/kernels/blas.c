@@ -19,7 +19,6 @@
 #endif
 IF_THERE int openblas_get_parallel(void);
 IF_THERE int openblas_get_num_threads(void);
-IF_THERE void openblas_set_num_threads(int n);
 IF_THERE char *openblas_get_corename(void);
 IF_THERE char *openblas_get_config(void);
 
@@ -35,10 +34,7 @@ static int threading(void)
 #ifdef GPT2_BLAS_PRIVATE
   return PARALLEL_SERIAL;
 #else
-  if (!IS_THERE(openblas_get_parallel) || !IS_THERE(openblas_get_num_threads) ||
-      !IS_THERE(openblas_set_num_threads))
-    return PARALLEL_UNKNOWN;
-  return openblas_get_parallel();
+  return IS_THERE(openblas_get_parallel) ? openblas_get_parallel() : PARALLEL_UNKNOWN;
 #endif
 }
 
@@ -60,15 +56,12 @@ int blas_max_workers(void)
   return kind == PARALLEL_SERIAL || kind == PARALLEL_PTHREADS ? max_inside() : 1;
 }
 
-/* OpenBLAS's thread count belongs to the whole process, and so must the memory of what it was. */
+/* Who is inside is the whole process's concern, as its BLAS library is. */
 static struct {
   pthread_mutex_t mutex;
   pthread_cond_t left;
-  int n_users;      /* between enter and leave */
-  int n_inside;     /* in a product right now */
-  bool lowered;     /* the count is one, and was ... */
-  int count_before; /* ... this when the first user came */
-  bool forking;     /* nobody may go inside */
+  int n_inside;  /* in a product right now */
+  int n_forking; /* threads that are about to fork: nobody may go inside */
 } state = {.mutex = PTHREAD_MUTEX_INITIALIZER, .left = PTHREAD_COND_INITIALIZER};
 
 /* ---- fork ----
@@ -82,7 +75,7 @@ static void before_fork(void)
   clock_gettime(CLOCK_REALTIME, &limit);
   limit.tv_sec++;
   pthread_mutex_lock(&state.mutex);
-  state.forking = true;
+  state.n_forking++;
   while (state.n_inside > 0)
     if (pthread_cond_timedwait(&state.left, &state.mutex, &limit) != 0)
       break;
@@ -90,18 +83,16 @@ static void before_fork(void)
 
 static void after_fork_in_parent(void)
 {
-  state.forking = false;
+  state.n_forking--;
   pthread_cond_broadcast(&state.left);
   pthread_mutex_unlock(&state.mutex);
 }
 
-/* A count that others had lowered is put back by the child's first user. */
 static void after_fork_in_child(void)
 {
   pthread_mutex_init(&state.mutex, NULL);
   pthread_cond_init(&state.left, NULL);
-  state.n_users = state.n_inside = 0;
-  state.forking = false;
+  state.n_inside = state.n_forking = 0;
 }
 
 static void watch_forks(void)
@@ -118,37 +109,10 @@ static void lock(void)
 
 /* ---- Going inside ---- */
 
-void blas_enter(void)
-{
-  if (threading() != PARALLEL_PTHREADS)
-    return;
-  lock();
-  if (state.n_users++ == 0 && !state.lowered) {
-    state.count_before = openblas_get_num_threads();
-    state.lowered = state.count_before != 1;
-    if (state.lowered)
-      openblas_set_num_threads(1);
-  }
-  pthread_mutex_unlock(&state.mutex);
-}
-
-void blas_leave(void)
-{
-  if (threading() != PARALLEL_PTHREADS)
-    return;
-  lock();
-  if (--state.n_users == 0 && state.lowered) {
-    if (openblas_get_num_threads() == 1)
-      openblas_set_num_threads(state.count_before);
-    state.lowered = false;
-  }
-  pthread_mutex_unlock(&state.mutex);
-}
-
 static void take_place(void)
 {
   lock();
-  while (state.forking || state.n_inside >= max_inside())
+  while (state.n_forking > 0 || state.n_inside >= max_inside())
     pthread_cond_wait(&state.left, &state.mutex);
   state.n_inside++;
   pthread_mutex_unlock(&state.mutex);
@@ -158,20 +122,83 @@ static void give_place(void)
 {
   lock();
   state.n_inside--;
-  if (state.forking)
+  if (state.n_forking > 0)
     pthread_cond_broadcast(&state.left); /* not only to those who wait for the place */
   else
     pthread_cond_signal(&state.left);
   pthread_mutex_unlock(&state.mutex);
 }
 
+/* ---- Products ---- */
+
+/* What cblas_sgemm is asked for. */
+typedef struct sgemm {
+  bool b_transposed;
+  size_t m, n, k;
+  float alpha;
+  const float *a;
+  size_t a_stride;
+  const float *b;
+  size_t b_stride;
+  float beta;
+  float *c;
+  size_t c_stride;
+} sgemm;
+
+static void call(const sgemm *s)
+{
+  cblas_sgemm(CblasRowMajor, CblasNoTrans, s->b_transposed ? CblasTrans : CblasNoTrans, (int)s->m,
+              (int)s->n, (int)s->k, s->alpha, s->a, (int)s->a_stride, s->b, (int)s->b_stride,
+              s->beta, s->c, (int)s->c_stride);
+}
+
+/* A product of fewer multiplications than ALONE is done by the thread that asks for it, whatever
+ * OpenBLAS's thread count is: its interface/gemm.c shares none of up to SMP_THRESHOLD_MIN (65536)
+ * times GEMM_MULTITHREAD_THRESHOLD (4, unless it was built with another) of them. So we need not
+ * touch the count, which is the host's. Pieces of 128 by 64 are the fastest of that size that were
+ * measured: 512 rows take 1.1 times as long as in one call with SSE kernels, 1.2 with those for
+ * AVX2 (on which we have our own). */
+enum { ALONE = 65536 * 4, PIECE_ROWS = 128, PIECE_COLUMNS = 64 };
+
+static size_t least(size_t a, size_t b)
+{
+  return a < b ? a : b;
+}
+
+static sgemm piece_of(const sgemm *s, size_t row, size_t column, size_t input)
+{
+  sgemm piece = *s;
+  piece.m = least(PIECE_ROWS, s->m - row);
+  piece.n = least(PIECE_COLUMNS, s->n - column);
+  piece.k = least((ALONE - 1) / (piece.m * piece.n), s->k - input);
+  piece.a += row * s->a_stride + input;
+  piece.b += s->b_transposed ? column * s->b_stride + input : input * s->b_stride + column;
+  piece.c += row * s->c_stride + column;
+  piece.beta = input == 0 ? s->beta : 1.0f;
+  return piece;
+}
+
+static void call_in_pieces(const sgemm *s)
+{
+  for (size_t column = 0; column < s->n; column += PIECE_COLUMNS)
+    for (size_t row = 0; row < s->m; row += PIECE_ROWS)
+      for (size_t input = 0; input < s->k;) {
+        sgemm piece = piece_of(s, row, column, input);
+        call(&piece);
+        input += piece.k;
+      }
+}
+
 void blas_product(bool b_transposed, size_t m, size_t n, size_t k, float alpha, const float *a,
                   size_t a_stride, const float *b, size_t b_stride, float beta, float *c,
                   size_t c_stride)
 {
+  const sgemm whole = {b_transposed, m, n, k, alpha, a, a_stride, b, b_stride, beta, c, c_stride};
   take_place();
-  cblas_sgemm(CblasRowMajor, CblasNoTrans, b_transposed ? CblasTrans : CblasNoTrans, (int)m, (int)n,
-              (int)k, alpha, a, (int)a_stride, b, (int)b_stride, beta, c, (int)c_stride);
+  if (threading() == PARALLEL_PTHREADS)
+    call_in_pieces(&whole);
+  else
+    call(&whole);
   give_place();
 }
 

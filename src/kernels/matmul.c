@@ -326,9 +326,7 @@ static void run_tiles(pool *p, tiling *t)
       atomic_store_explicit(&t->n_done[i], 0, memory_order_relaxed);
     pool_run(p, t->n_ranges * t->n_column_tiles, pool_threads(p), run_stream, t);
   } else if (t->way == BLAS) {
-    blas_enter();
     pool_run(p, n_row_tiles * t->n_column_tiles, blas_max_workers(), run_tile, t);
-    blas_leave();
   } else {
     pool_run(p, n_row_tiles * t->n_column_tiles, pool_threads(p), run_tile, t);
   }

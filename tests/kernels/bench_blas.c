@@ -4,12 +4,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include <cblas.h>
+
 #include "base/memory.h"
 #include "kernels/bench.h"
 #include "kernels/bench_operands.h"
-#include "kernels/blas.h"
 #include "kernels/matmul.h"
 #include "support/pools.h"
+
+__attribute__((weak)) void openblas_set_num_threads(int n); /* only OpenBLAS has it */
 
 static pool *one_thread;
 static void *scratch; /* of the products that are timed */
@@ -65,8 +68,9 @@ static void run_sgemm(const void *data)
   const products_of *p = data;
   for (size_t i = 0; i < p->n_shapes; i++) {
     const bench_shape *s = &p->shapes[i];
-    blas_product(false, p->n_rows, s->n_out, s->n_in, 1.0f, bench_rows(), s->n_in,
-                 bench_weights(ELEMENT_F32), s->n_out, 0.0f, bench_y(), s->n_out);
+    int n_rows = (int)p->n_rows, n_in = (int)s->n_in, n_out = (int)s->n_out;
+    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, n_rows, n_out, n_in, 1.0f, bench_rows(),
+                n_in, bench_weights(ELEMENT_F32), n_out, 0.0f, bench_y(), n_out);
   }
 }
 
@@ -231,10 +235,10 @@ static void bench_crossover(void)
 void bench_against_blas(void)
 {
   one_thread = new_pool(1);
-  blas_enter();
+  if (openblas_set_num_threads)
+    openblas_set_num_threads(1); /* the process is ours */
   bench_products_alone();
   bench_crossover();
-  blas_leave();
   pool_free(one_thread);
   free(scratch);
 }

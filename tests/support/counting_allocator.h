@@ -7,12 +7,12 @@
 #include "gpt2.h"
 
 typedef struct counting_allocator {
-  size_t n_calls; /* allocations asked for */
-  size_t n_live;  /* granted and not yet released */
-  size_t refused; /* the number of the one call that is refused, from 1 on; 0: none */
+  _Atomic size_t n_calls; /* allocations asked for */
+  _Atomic size_t n_live;  /* granted and not yet released */
+  size_t refused;         /* the number of the one call that is refused, from 1 on; 0: none */
 } counting_allocator;
 
-/* Hooks that use `counter`, which must outlive them. One thread at a time. */
+/* Hooks that use `counter`, which must outlive them. Any thread. */
 gpt2_allocator counting_hooks(counting_allocator *counter);
 
 #endif

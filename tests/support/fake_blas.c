@@ -57,13 +57,16 @@ static void raise_to(_Atomic int *most, int value)
     continue;
 }
 
-static void note_call(int n_columns)
+static void note_call(int n_columns, int n_multiplications)
 {
   fake.n_calls++;
   fake.caller = pthread_self();
   raise_to(&fake.most_inside, ++fake.n_inside);
   raise_to(&fake.most_threads, fake.n_threads);
   raise_to(&fake.most_columns, n_columns);
+  raise_to(&fake.most_multiplications, n_multiplications);
+  if (fake.during)
+    fake.during();
   while (fake.held)
     sched_yield();
   if (fake.slow)
@@ -75,7 +78,7 @@ void cblas_sgemm(CBLAS_LAYOUT layout, CBLAS_TRANSPOSE transpose_a, CBLAS_TRANSPO
                  const float *b, blasint ldb, float beta, float *c, blasint ldc)
 {
   (void)layout, (void)transpose_a; /* blas.c knows only row-major, and a as it is */
-  note_call(n);
+  note_call(n, m * n * k);
   for (blasint i = 0; i < m; i++)
     for (blasint j = 0; j < n; j++) {
       float sum = 0;

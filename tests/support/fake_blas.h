@@ -21,6 +21,8 @@ typedef struct fake_blas {
   _Atomic int n_inside, most_inside;
   _Atomic int most_threads; /* the greatest thread count that a call met */
   _Atomic int most_columns; /* the widest product */
+  _Atomic int most_multiplications;
+  void (*during)(void);     /* what happens within each call; or NULL */
   _Atomic bool held;        /* calls do not return until this is false */
   _Atomic bool slow;        /* calls take a millisecond */
   _Atomic pthread_t caller; /* of the last call */
