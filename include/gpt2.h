@@ -454,7 +454,10 @@ typedef struct gpt2_context gpt2_context;
 #define GPT2_MAX_SEQUENCES 65536
 
 /* The host's own threads: calls task(index, data) once for every index in [0, n), on any threads in
- * any order or at once, and returns when all have returned. */
+ * any order or at once, and returns when all have returned; none may begin later. It is called on
+ * the thread that evaluates, and never for n < 2. A host that has fewer threads than n, or runs
+ * fewer tasks or none at all, loses speed only: what is left is done when it returns, on the thread
+ * that evaluates. */
 typedef void (*gpt2_parallel_for)(int32_t n, void (*task)(int32_t index, void *data), void *data,
                                   void *user);
 

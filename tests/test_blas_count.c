@@ -124,22 +124,6 @@ static void while_contexts_evaluate_the_count_is_what_the_host_set_last(void **s
   assert_true(n_sets > 0);
 }
 
-/* One is what a library would have to set that wants no threads: not to be mistaken for that. */
-static void a_count_of_one_that_the_host_sets_meanwhile_stays(void **state)
-{
-  (void)state;
-  skip_without_count();
-  pthread_t threads[N_USERS];
-  int before = openblas_get_num_threads();
-  openblas_set_num_threads(3);
-  start_users(threads);
-  usleep(2000);
-  openblas_set_num_threads(1);
-  join_users(threads);
-  assert_int_equal(openblas_get_num_threads(), 1);
-  openblas_set_num_threads(before);
-}
-
 static void no_count_changes_what_is_computed(void **state)
 {
   (void)state;
@@ -162,7 +146,6 @@ int main(void)
 {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(while_contexts_evaluate_the_count_is_what_the_host_set_last),
-      cmocka_unit_test(a_count_of_one_that_the_host_sets_meanwhile_stays),
       cmocka_unit_test(no_count_changes_what_is_computed),
   };
   alarm(HANG_SECONDS);

@@ -1,6 +1,6 @@
-/* test_blas_interleavings.c - whatever the order in which products of two threads begin and end, the
- * host sets the BLAS library's thread count, and the process forks: at every moment the count is
- * the one that the host set last. Every order is tried, with a fake library. */
+/* test_blas_interleavings.c - whatever the order in which products of two threads begin and end,
+ * the host sets the BLAS library's thread count, and the process forks: at every moment the count
+ * is the one that the host set last. Every order is tried, with a fake library. */
 #define _GNU_SOURCE
 #include "kernels/blas.h"
 

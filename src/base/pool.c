@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "base/cpu.h"
+#include "base/host_threads.h"
 
 /* The tile half of a ticket whose job is being written: there is nothing to claim. */
 #define CLOSED UINT32_MAX
@@ -236,22 +237,6 @@ static void run_on_own_threads(pool *p, size_t n_tiles, int max_workers, tile_fu
   await_tiles(p, n_tiles, started);
 }
 
-/* The same job on the host's threads: each call is a worker that claims tiles until none is
- * left. */
-typedef struct host_job {
-  tile_function function;
-  void *work;
-  size_t n_tiles;
-  _Atomic size_t next;
-} host_job;
-
-static void host_lane(int32_t index, void *data)
-{
-  host_job *job = data;
-  for (size_t tile; (tile = atomic_fetch_add(&job->next, 1)) < job->n_tiles;)
-    job->function(job->work, tile, index);
-}
-
 void pool_run(pool *p, size_t n_tiles, int max_workers, tile_function function, void *work)
 {
   int workers = max_workers < p->n_threads ? max_workers : p->n_threads;
@@ -261,8 +246,7 @@ void pool_run(pool *p, size_t n_tiles, int max_workers, tile_function function, 
     for (size_t tile = 0; tile < n_tiles; tile++)
       function(work, tile, 0);
   } else if (p->parallel_for) {
-    host_job job = {.function = function, .work = work, .n_tiles = n_tiles};
-    p->parallel_for(workers, host_lane, &job, p->user);
+    run_on_hosts_threads(p->parallel_for, p->user, n_tiles, workers, function, work);
   } else {
     run_on_own_threads(p, n_tiles, max_workers, function, work);
   }
