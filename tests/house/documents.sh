@@ -10,7 +10,7 @@ cd "$1" || exit 1
 
 temporary=$(mktemp -d) || exit 1
 trap 'rm -rf "$temporary"' EXIT
-documents='README.md CONTRIBUTING.md CHANGELOG.md src/README.md docs/*.md'
+documents='README.md CONTRIBUTING.md SECURITY.md CHANGELOG.md src/README.md docs/*.md'
 
 # The first C program in README.md, built with its own words: cc story.c $(pkg-config --cflags --libs gpt2).
 readme_program() {
