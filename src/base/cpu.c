@@ -2,6 +2,9 @@
 #define _GNU_SOURCE
 #include "base/cpu.h"
 
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
 #include <pthread.h>
 #include <sched.h>
 #include <stdbool.h>
@@ -18,13 +21,21 @@
 static uint32_t detected;
 static pthread_once_t detect_once = PTHREAD_ONCE_INIT;
 
+#if defined(__x86_64__)
+/* clang's __builtin_cpu_supports does not know "f16c". */
+static bool has_f16c(void)
+{
+  unsigned eax, ebx, ecx, edx;
+  return __get_cpuid(1, &eax, &ebx, &ecx, &edx) && (ecx & bit_F16C);
+}
+#endif
+
 static uint32_t hardware_features(void)
 {
   uint32_t features = 0;
 #if defined(__x86_64__)
   __builtin_cpu_init(); /* asks the operating system, too, whether it saves the registers */
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
-      __builtin_cpu_supports("f16c"))
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && has_f16c())
     features |= CPU_AVX2;
   if ((features & CPU_AVX2) && __builtin_cpu_supports("avx512f") &&
       __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&

@@ -50,6 +50,16 @@ static inline __m512i quad_of_row(const tile *t, int r, size_t block, int k)
   return _mm512_set1_epi32(quad);
 }
 
+/* Asks for the line at `address`: into the nearest cache for a single row, else into the next. (The
+ * hint is a literal, as clang wants a constant before it knows `rows`.) */
+static inline __attribute__((always_inline)) void ask_for(const uint8_t *address, int rows)
+{
+  if (rows == 1)
+    _mm_prefetch((const char *)address, _MM_HINT_T0);
+  else
+    _mm_prefetch((const char *)address, _MM_HINT_T1);
+}
+
 /* Adds the blocks' exact sums of q8_0 weights to `sum`. */
 static inline __attribute__((always_inline)) void add_q8_0(const tile *t, int rows, int groups,
                                                            asking asks, size_t block,
@@ -59,7 +69,7 @@ static inline __attribute__((always_inline)) void add_q8_0(const tile *t, int ro
     for (int g = 0; g < groups; g++) {
       const uint8_t *at = t->group[g].quads + (block * 8 + (size_t)k) * 64;
       if (asks == ALL)
-        _mm_prefetch((const char *)at + t->ahead, rows == 1 ? _MM_HINT_T0 : _MM_HINT_T1);
+        ask_for(at + t->ahead, rows);
       __m512i weights = _mm512_loadu_si512(at);
       for (int r = 0; r < rows; r++)
         sum[r][g] = _mm512_dpbusd_epi32(sum[r][g], weights, quad_of_row(t, r, block, k));
@@ -76,7 +86,7 @@ static inline __attribute__((always_inline)) void add_q4_0(const tile *t, int ro
     for (int g = 0; g < groups; g++) {
       const uint8_t *at = t->group[g].quads + (block * 4 + (size_t)k) * 64;
       if (asks == ALL)
-        _mm_prefetch((const char *)at + t->ahead, rows == 1 ? _MM_HINT_T0 : _MM_HINT_T1);
+        ask_for(at + t->ahead, rows);
       __m512i both = _mm512_loadu_si512(at);
       __m512i low = _mm512_and_si512(both, nibble);
       __m512i high = _mm512_and_si512(_mm512_srli_epi16(both, 4), nibble);

@@ -47,7 +47,7 @@ static void numbers_are_as_short_as_they_can_be(void **state)
   expect_float(0.1f, "0.1");
   expect_float(0, "0");
   expect_float(-2.5f, "-2.5");
-  expect_float(16777217, "16777216");
+  expect_float((float)16777217, "16777216");
   expect_float(INFINITY, "null");
   expect_float(NAN, "null");
   expect_double(0.1, "0.1");
