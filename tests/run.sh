@@ -59,7 +59,7 @@ expect_tests() {
   done
 }
 
-need_packages gcc g++ libc6-dev binutils meson ninja-build pkg-config libjansson-dev libcmocka-dev \
+need_packages gcc g++ clang cmake libc6-dev binutils meson ninja-build pkg-config libjansson-dev libcmocka-dev \
   libopenblas-dev libopenblas-serial-dev libopenblas0-pthread \
   scdoc man-db mandoc bash bash-completion zsh doxygen \
   abigail-tools checksec ||

@@ -1,25 +1,22 @@
 #!/bin/sh
 # consumers.sh - the library as its users get it: configured, installed below a prefix of its own, found with
-# pkg-config, and used by programs in C99, C11 and C++17 that were never told anything else.
+# pkg-config, CMake and meson, and used by programs in C99, C11 and C++17 that were never told anything else.
 #
-#   consumers.sh SOURCE_ROOT WORK_DIR CC CXX system|private OTHER_LIBRARY
+#   consumers.sh SOURCE_ROOT WORK_DIR system|private OTHER_LIBRARY CC CXX [CC CXX]...
 #
-# WORK_DIR is kept, so that a second time only what changed is built.
+# The first compiler builds the library, each builds programs. WORK_DIR is kept, so that a second time only what changed
+# is built.
 set -u
-source=$1 work=$2 cc=$3 cxx=$4 blas=$5 other=$6
+source=$1 work=$2 blas=$3 other=$4 cc=$5 cxx=$6
+shift 4
 . "$source/tests/house/tap.sh"
+. "$source/tests/consumers/uses.sh"
 
 build=$work/build prefix=$work/installed
-here=$source/tests/consumers
-story=' there was a great forest, and in the forest'
-warnings='-Wall -Wextra -Wpedantic -Werror'
-unset GPT2_MODEL LD_LIBRARY_PATH
 
 install_library() {
   rm -rf "$prefix"
-  test -f "$build/build.ninja" ||
-    CC=$cc meson setup "$build" "$source" --prefix="$prefix" -Dblas="$blas" -Dwerror=true || return
-  meson compile -C "$build" && meson install -C "$build" --quiet
+  set_up_library --prefix="$prefix" -Dblas="$blas" && meson install -C "$build" --quiet
 }
 
 missing_files() {
@@ -28,7 +25,8 @@ missing_files() {
     bin/gpt2-generate bin/gpt2-tokenize bin/gpt2-score bin/gpt2-info bin/gpt2-bench; do
     test -s "$prefix/$name" || echo "$name is missing"
   done
-  for name in libgpt2.so libgpt2.so.0 libgpt2.a pkgconfig/gpt2.pc; do
+  for name in libgpt2.so libgpt2.so.0 libgpt2.a pkgconfig/gpt2.pc cmake/gpt2/gpt2-config.cmake \
+    cmake/gpt2/gpt2-config-version.cmake; do
     test -s "$libraries/$name" || echo "$name is missing"
   done
 }
@@ -45,38 +43,7 @@ taken_blas() {
   nm -u "$libraries/libgpt2.a" | grep -iE 'blas|gemm'
 }
 
-# ---- Programs that use it ----
-
-# tells COMMAND...: it prints the story that the model tells.
-tells() {
-  LD_LIBRARY_PATH=$libraries "$@" > "$work/told" && equal "$(cat "$work/told")" "$story"
-}
-
-# shared COMPILER STANDARD FILE: with the flags that everybody uses.
-shared() {
-  # shellcheck disable=SC2046,SC2086
-  $1 "-std=$2" $warnings "$here/$3" -o "$work/program" $(pkg-config --cflags --libs gpt2) &&
-    tells "$work/program" "$model"
-}
-
-# Our archive, and everything else shared.
-archive() {
-  # shellcheck disable=SC2046,SC2086
-  $cc -std=c99 $warnings "$here/c99.c" "$here/namesakes.c" -o "$work/program" \
-    $(pkg-config --cflags --static --libs gpt2 | sed 's/-lgpt2/-l:libgpt2.a/') &&
-    nothing needs_libgpt2 && tells "$work/program" "$model"
-}
-
-needs_libgpt2() {
-  objdump -p "$work/program" | grep 'NEEDED.*libgpt2'
-}
-
-# Nothing shared at all.
-all_static() {
-  # shellcheck disable=SC2046,SC2086
-  $cc -std=c99 -static $warnings "$here/c99.c" -o "$work/program" $(pkg-config --cflags --static --libs gpt2) &&
-    tells "$work/program" "$model"
-}
+# ---- Threads ----
 
 # threads FOLDER THREADING: several threads at once, with the OpenBLAS of that folder, which is threaded so.
 threads() {
@@ -100,12 +67,25 @@ without_its_model() {
   test "$status" -eq 1 && grep -qF "$model" "$work/words" || { echo "status $status"; cat "$work/words"; return 1; }
 }
 
-moved() {
+# in_the_moved_tree COMMAND...: while the whole of it stands elsewhere.
+in_the_moved_tree() {
   rm -rf "$work/moved" && mv "$prefix" "$work/moved"
-  continues "$work/moved"
+  "$@"
   status=$?
   mv "$work/moved" "$prefix"
   return "$status"
+}
+
+moved_package() {
+  model=$work/moved/share/gpt2/models/tales
+  find_package "$work/moved" -DCMAKE_PREFIX_PATH="$work/moved"
+}
+
+# The archive alone: then gpt2::gpt2 is that.
+static_package() {
+  rm -rf "$work/static" && mkdir "$work/static" && cp -Rp "$prefix/include" "$prefix/lib" "$work/static/" &&
+    find "$work/static" -name 'libgpt2.so*' -delete &&
+    find_package "$work/static" -DCMAKE_PREFIX_PATH="$work/static" && tells_from_inside "$cmake_built/short"
 }
 
 mkdir -p "$work" || exit 1
@@ -116,11 +96,6 @@ export PKG_CONFIG_PATH="$libraries/pkgconfig"
 
 check 'everything is where it belongs' nothing missing_files
 check 'the libraries show nothing but gpt2_*' nothing shown_beside
-check 'a C99 program works with the flags of pkg-config' shared "$cc" c99 c99.c
-check 'a C11 program works with the flags of pkg-config' shared "$cc" c11 c11.c
-check 'a C++17 program works with the flags of pkg-config' shared "$cxx" c++17 cxx17.cpp
-check 'the archive works in a program that has our internal names for itself' archive
-check 'a wholly static program works' all_static
 if test "$blas" = private; then
   check 'neither library takes a BLAS from outside' nothing taken_blas
   check 'threads that use the BLAS at once compute the same' threads '' serial
@@ -132,5 +107,27 @@ fi
 . "$here/loading.sh"
 check 'an installed program finds its library and its model' continues "$prefix"
 check 'an installed program looks for the installed model only' without_its_model
-check 'the installed tree works where it was moved to' moved
+check 'the installed tree works where it was moved to' in_the_moved_tree continues "$work/moved"
+
+while test $# -gt 0; do
+  cc=$1 cxx=$2
+  shift 2
+  if ! has "$cc"; then
+    skip "programs by $cc" "there is no $cc"
+    continue
+  fi
+  pkg_config_programs
+  check "$cc: programs of a meson project work" meson_installed
+  if has cmake; then
+    check "$cc: programs of a CMake project that finds the package work" find_package "$prefix" -DCMAKE_PREFIX_PATH="$prefix"
+    check "$cc: programs of a CMake project that asks pkg-config work" cmake_pkg_config
+  fi
+done
+if has cmake; then
+  check 'CMake grants the versions and components that it has, and refuses others' versions
+  check 'CMake finds the package in the tree where it was moved to' in_the_moved_tree moved_package
+  check 'CMake finds the archive where it is alone' static_package
+else
+  skip 'programs of CMake projects' 'there is no cmake'
+fi
 finish
