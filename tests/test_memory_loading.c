@@ -35,7 +35,7 @@ static gpt2_status load_strictly(const door *d, const model_files *from, strict_
   *model = (gpt2_model *)memory;
   watch_malloc();
   gpt2_status status = d->load(from, &options, model, error);
-  assert_int_equal(malloc_watched(), 0);
+  assert_true(malloc_watched() == 0 || jansson_is_watched());
   memset(&hooks, 0xff, sizeof hooks);
   memset(&options, 0xff, sizeof options);
   return status;

@@ -36,6 +36,11 @@ tells_with_library() {
   LD_LIBRARY_PATH=$libraries tells "$1" "$model"
 }
 
+# continues GPT2_GENERATE OPTION...: the program of that name does, with its own way to the library and the model.
+continues() {
+  "$@" --greedy -n 10 'Once upon a time' > "$work/told" && equal "$(cat "$work/told")" "Once upon a time$story"
+}
+
 needs_libgpt2() {
   objdump -p "$1" | grep 'NEEDED.*libgpt2'
 }

@@ -38,6 +38,15 @@ int malloc_watched(void)
   return n_watched;
 }
 
+bool jansson_is_watched(void)
+{
+#if defined(JANSSON_INSIDE)
+  return true;
+#else
+  return false;
+#endif
+}
+
 void *__wrap_malloc(size_t size)
 {
   n_watched += watching;

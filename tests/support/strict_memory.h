@@ -6,6 +6,7 @@
 #ifndef TESTS_SUPPORT_STRICT_MEMORY_H
 #define TESTS_SUPPORT_STRICT_MEMORY_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "gpt2.h"
@@ -27,5 +28,9 @@ void watch_malloc(void);
 
 /* Ends that; how many there were. */
 int malloc_watched(void);
+
+/* Whether the linker has jansson before it (subprojects/jansson.wrap), and so its calls are counted,
+ * too: it parses JSON with memory of malloc's. */
+bool jansson_is_watched(void);
 
 #endif
