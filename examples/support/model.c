@@ -7,10 +7,11 @@
 #include <string.h>
 #include <unistd.h>
 
-/* The build tells where the repository's model is from the folder of the programs that are built,
- * and where the installed model is: from the folder of the installed programs, so that both trees
- * may be moved, and in full. */
-#if !defined(MODEL_FROM_BUILD) || !defined(MODEL_FROM_PROGRAMS) || !defined(INSTALLED_MODEL)
+/* The build tells where the repository's model, and what meson tells about the build, are from the
+ * folder of the programs that are built, and where the installed model is: from the folder of the
+ * installed programs, so that both trees may be moved, and in full. */
+#if !defined(MODEL_FROM_BUILD) || !defined(BUILD_INFORMATION) || !defined(MODEL_FROM_PROGRAMS) ||  \
+    !defined(INSTALLED_MODEL)
 #error "examples/meson.build defines these paths"
 #endif
 
@@ -46,14 +47,14 @@ static void tidy(buffer *path)
   free(real);
 }
 
-/* A program that runs from where it was built, which is beside what meson tells about the build,
+/* A program that runs from where it was built, where what meson tells about the build is found,
  * takes the repository's model, an installed one the installed model; what does not exist is passed
  * over. */
 static bool find_shipped_model(buffer *path)
 {
   buffer folder = {0};
   find_program_folder(&folder);
-  set_path(path, folder.bytes, "/../meson-info");
+  set_path(path, folder.bytes, "/" BUILD_INFORMATION);
   set_path(path, folder.bytes, exists(path) ? "/" MODEL_FROM_BUILD : "/" MODEL_FROM_PROGRAMS);
   if (!exists(path))
     set_path(path, "", INSTALLED_MODEL);

@@ -22,7 +22,8 @@ lay_out() {
 
 built() {
   test -f "$folder/build.ninja" ||
-    CC=$cc CXX=$cxx meson setup "$folder" "$project" --force-fallback-for=gpt2 --buildtype=release || return
+    CC=$cc CXX=$cxx meson setup "$folder" "$project" --force-fallback-for=gpt2 --buildtype=release -Dgpt2:programs=true ||
+    return
   meson compile -C "$folder"
 }
 
@@ -30,6 +31,11 @@ built() {
 uses_its_own() {
   # shellcheck disable=SC2016
   objdump -p "$folder/short" | grep 'RUNPATH.*\$ORIGIN/subprojects/gpt2/src'
+}
+
+# The programs are not what one has a subproject for, but they must not be in the way either.
+its_programs() {
+  continues "$folder/subprojects/gpt2/examples/gpt2-generate"
 }
 
 check 'a project is laid out' lay_out
@@ -43,6 +49,7 @@ while test $# -gt 0; do
   fi
   check "$cc: a project builds it as a subproject" built
   check "$cc: programs of the project work" meson_programs "$folder"
+  check "$cc: programs of the subproject work" its_programs
   check "$cc: with the library of the subproject" uses_its_own
 done
 finish
