@@ -78,7 +78,8 @@ static feed feed_of(const uint8_t *text, size_t size)
     return f;
   }
   f.inside = first + 1;
-  for (f.guard = LEAST_BUFFER; f.guard < longest_token(f.inside, f.end);)
+  size_t longest = longest_token(f.inside, f.end);
+  for (f.guard = LEAST_BUFFER; f.guard < longest;)
     f.guard *= 2;
   f.guard_left = f.guard;
   for (first++; first < f.end && is_space(*first);)
