@@ -40,7 +40,7 @@ static const struct {
 };
 enum { N_STORED = sizeof stored / sizeof *stored };
 
-/* ln_2.bias, and weight and bias of mlp.c_fc: an infinity there may be -infinity before ReLU. */
+/* ln_2.bias, and weight and bias of mlp.c_fc: an infinity there may be -infinity before a ReLU. */
 enum { FIRST_BEFORE_RELU = 9, LAST_BEFORE_RELU = 11 };
 
 /* The tiny model, all of whose weights are a half but one: the first of the tensor is odd. */

@@ -9,10 +9,17 @@
 
 /* ---- Before parsing ---- */
 
-/* Where a text is nested deeper than `most` brackets; NULL: nowhere. jansson recurses once a
- * bracket. Brackets that do not match are left for it to find: it stops at the first. */
-static const uint8_t *find_too_deep(const uint8_t *bytes, size_t size, int most)
+/* What is known of a text before it is parsed. */
+typedef struct outline {
+  const uint8_t *too_deep; /* where it is nested deeper than allowed; NULL: nowhere */
+  size_t n_objects;
+} outline;
+
+/* jansson recurses once a bracket. Brackets that do not match are left for it to find: it stops at
+ * the first. */
+static outline outline_of(const uint8_t *bytes, size_t size, int most_depth)
 {
+  outline o = {.too_deep = NULL};
   const uint8_t *at = bytes, *end = bytes + size;
   for (int depth = 0; at < end;) {
     if (*at == '"') {
@@ -23,11 +30,24 @@ static const uint8_t *find_too_deep(const uint8_t *bytes, size_t size, int most)
       depth++;
     else if ((*at == '}' || *at == ']') && depth > 0)
       depth--;
-    if (depth > most)
-      return at;
+    o.n_objects += *at == '{';
+    if (depth > most_depth) {
+      o.too_deep = at;
+      break;
+    }
     at++;
   }
-  return NULL;
+  return o;
+}
+
+/* jansson takes 224 bytes for an object that has nothing in it, and 24 in the list that it is in:
+ * more than 80 times a text of "{}," again and again. With one in every four bytes at most, no text
+ * takes so much. */
+enum { FEW_OBJECTS = 1024 };
+
+static bool has_too_many_objects(const outline *o, size_t size)
+{
+  return o->n_objects > FEW_OBJECTS && o->n_objects > size / 4;
 }
 
 static bool is_digit(uint8_t byte)
@@ -143,10 +163,14 @@ gpt2_status json_parse(const gpt2_allocator *allocator, const void *bytes, size_
   if (size > JSON_FILE_LIMIT)
     return fail(error, GPT2_ERR_LIMIT, NO_OFFSET,
                 "%s: has %zu bytes of JSON, at most %d are allowed", name, size, JSON_FILE_LIMIT);
-  const uint8_t *too_deep = find_too_deep(bytes, size, JSON_DEPTH_LIMIT);
-  if (too_deep)
-    return fail(error, GPT2_ERR_LIMIT, too_deep - (const uint8_t *)bytes,
+  outline o = outline_of(bytes, size, JSON_DEPTH_LIMIT);
+  if (o.too_deep)
+    return fail(error, GPT2_ERR_LIMIT, o.too_deep - (const uint8_t *)bytes,
                 "%s: is nested deeper than %d brackets", name, JSON_DEPTH_LIMIT);
+  if (has_too_many_objects(&o, size))
+    return fail(error, GPT2_ERR_LIMIT, NO_OFFSET,
+                "%s: has %zu objects in %zu bytes, at most one in four bytes is allowed", name,
+                o.n_objects, size);
   uint8_t *copy = NULL;
   gpt2_status status = shorten_integers(allocator, bytes, size, &copy, error);
   if (status == GPT2_OK)
@@ -159,7 +183,8 @@ json_t *json_parse_piece(uint8_t *text, size_t size, int depth)
 {
   json_error_t ignored;
   bool out_of_memory;
-  if (find_too_deep(text, size, depth))
+  outline o = outline_of(text, size, depth);
+  if (o.too_deep || has_too_many_objects(&o, size))
     return NULL;
   shorten_in_place(text, size);
   return json_load_text(text, size, &ignored, &out_of_memory);

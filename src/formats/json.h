@@ -1,8 +1,9 @@
 /* json.h - JSON files, read with jansson, and errors that name file and key.
  *
- * Size and nesting are limited before parsing; what is read is always an object, without
- * duplicate keys, and its strings are UTF-8 without NUL. jansson allocates with malloc, and its
- * tree must be freed before load returns. */
+ * Size, nesting and the number of objects are limited before parsing, so that no text takes more
+ * than 80 times its size; what is read is always an object, without duplicate keys, and its strings
+ * are UTF-8 without NUL. jansson allocates with malloc, and its tree must be freed before load
+ * returns. */
 #ifndef FORMATS_JSON_H
 #define FORMATS_JSON_H
 
