@@ -52,6 +52,13 @@ unknown_functions() {
   done
 }
 
+# The tests in docs/faults.md, as `program: name`.
+unknown_tests() {
+  grep -oE '`[a-z0-9_]+: [a-z0-9_]+`' docs/faults.md | tr -d '`:' | while read -r program name; do
+    grep -qwF "$name" "tests/test_$program.c" || echo "docs/faults.md: tests/test_$program.c has no $name"
+  done
+}
+
 version=$(sed -n "s/^  version: '\(.*\)',/\1/p" meson.build)
 
 check 'the C program in README.md tells a story' readme_program
@@ -59,5 +66,6 @@ check 'src/README.md names every file of src/' nothing unnamed_sources
 check 'src/README.md names no file that is not there' nothing vanished_sources
 check 'links lead to files' nothing broken_links
 check 'functions that the documents name exist' nothing unknown_functions
+check 'tests that docs/faults.md names exist' nothing unknown_tests
 check 'CHANGELOG.md knows this version' grep -q "^## $version\$" CHANGELOG.md
 finish
