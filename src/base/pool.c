@@ -294,7 +294,7 @@ gpt2_status pool_new(const gpt2_allocator *allocator, int n_threads, gpt2_parall
   p->n_threads = n_threads;
   p->parallel_for = parallel_for;
   p->user = user;
-  p->spin_rounds = n_threads <= cpu_cores() ? SPIN_ROUNDS : 0;
+  p->spin_rounds = n_threads == 1 || n_threads <= cpu_cores() ? SPIN_ROUNDS : 0;
   init_synchronisation(p);
   p->workers = allocate_array(allocator, (size_t)n_threads, sizeof *p->workers);
   void *page = mmap(NULL, 1, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
