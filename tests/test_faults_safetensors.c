@@ -219,11 +219,9 @@ static void check_same(gpt2_model *model, int32_t type, void *user)
 static void tensors_that_are_not_aligned_give_the_same_to_the_bit(void **state)
 {
   (void)state;
-  static const char spaces[] = "       ";
+  static const char bracket[] = "{       ";
   float expected[GPT2_TYPE_Q4_0 + 1][TINY_VOCAB] = {{0}};
   for (size_t n = 0; n <= 7; n++) {
-    char bracket[16] = "{";
-    strncat(bracket, spaces, n);
     tiny_files *files = fault_files(FAULT_PLAIN);
     tiny_edit(files, W, "{", bracket, 1 + n);
     load_every_way(files, check_same, expected);
