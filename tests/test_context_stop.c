@@ -1,12 +1,10 @@
-/* test_context_stop.c - evaluations that are stopped, and contexts that are in use already. */
+/* test_context_stop.c - evaluations that are stopped, by the host or by a cancel. */
 #define _GNU_SOURCE
 #include "gpt2.h"
 
-#include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -189,154 +187,6 @@ static void a_signal_handler_may_cancel(void **state)
   gpt2_context_free(of_signal);
 }
 
-/* ---- Busy ---- */
-
-/* Every call that uses a context, with arguments that would do. */
-static void must_all_be_busy(gpt2_context *context)
-{
-  gpt2_token token, tokens[8];
-  gpt2_token_score score;
-  gpt2_generation *generation = NULL;
-  size_t n = 0;
-  assert_int_equal(gpt2_eval(context, 0, text, 1, 0), GPT2_ERR_BUSY);
-  assert_int_equal(gpt2_eval_batch(context, &(gpt2_row){.token = 1}, 1), GPT2_ERR_BUSY);
-  assert_int_equal(gpt2_row_score(context, 0, &score), GPT2_ERR_BUSY);
-  assert_int_equal(gpt2_kv_tokens(context, 0, tokens, 8, &n), GPT2_ERR_BUSY);
-  assert_int_equal(gpt2_kv_truncate(context, 0, 0), GPT2_ERR_BUSY);
-  assert_int_equal(gpt2_kv_drop(context, 0), GPT2_ERR_BUSY);
-  assert_int_equal(gpt2_kv_clear(context), GPT2_ERR_BUSY);
-  assert_int_equal(gpt2_sample(context, 0, NULL, &token), GPT2_ERR_BUSY);
-  assert_int_equal(gpt2_generation_new(context, NULL, 0, NULL, &generation), GPT2_ERR_BUSY);
-  assert_int_equal(gpt2_generate(context, NULL, 0, NULL, NULL, NULL, NULL), GPT2_ERR_BUSY);
-  assert_int_equal(gpt2_score_tokens(context, text, 2, NULL, NULL, NULL, NULL), GPT2_ERR_BUSY);
-}
-
-typedef struct intruder {
-  gpt2_context *context;
-  int n_calls;
-  bool from_other_thread;
-} intruder;
-
-static void *intrude(void *data)
-{
-  must_all_be_busy(((intruder *)data)->context);
-  return NULL;
-}
-
-static int32_t call_back(void *user)
-{
-  intruder *i = user;
-  pthread_t other;
-  if (!i->context)
-    return 0;
-  i->n_calls++;
-  if (!i->from_other_thread) {
-    intrude(i);
-    return 0;
-  }
-  assert_int_equal(pthread_create(&other, NULL, intrude, i), 0);
-  pthread_join(other, NULL);
-  return 0;
-}
-
-static void check_intrusion(bool from_other_thread)
-{
-  float *expected = undisturbed_logits(10);
-  intruder i = {.from_other_thread = from_other_thread};
-  gpt2_context *context = context_with(call_back, &i);
-  must_succeed(gpt2_eval(context, 0, text, 4, 0), context);
-  i.context = context;
-  must_succeed(gpt2_eval(context, 0, text + 4, 6, 0), context);
-  assert_true(i.n_calls >= LITTLE_LAYERS);
-  assert_int_equal(gpt2_kv_length(context, 0), 10);
-  must_have_logits(context, 0, expected);
-  assert_int_equal(gpt2_context_error(context)->status, GPT2_OK); /* being busy leaves no words */
-  gpt2_context_free(context);
-  free(expected);
-}
-
-static void a_callback_that_uses_its_context_is_told_that_it_is_busy(void **state)
-{
-  (void)state;
-  check_intrusion(false);
-}
-
-static void so_is_a_second_thread(void **state)
-{
-  (void)state;
-  check_intrusion(true);
-}
-
-/* Runs each task on this thread, and uses the context in between. */
-static void intrude_between_tasks(int32_t n, void (*task)(int32_t index, void *data), void *data,
-                                  void *user)
-{
-  for (int32_t i = 0; i < n; i++) {
-    task(i, data);
-    call_back(user);
-  }
-}
-
-static void so_is_the_hosts_parallel_for(void **state)
-{
-  (void)state;
-  float *expected = undisturbed_logits(10);
-  intruder i = {0};
-  const gpt2_context_options options = {.struct_size = sizeof options,
-                                        .n_threads = 3,
-                                        .parallel_for = intrude_between_tasks,
-                                        .parallel_for_user = &i};
-  gpt2_context *context = little_context(little, &options);
-  must_succeed(gpt2_eval(context, 0, text, 4, 0), context);
-  i.context = context;
-  must_succeed(gpt2_eval(context, 0, text + 4, 6, 0), context);
-  assert_true(i.n_calls > 0);
-  must_have_logits(context, 0, expected);
-  gpt2_context_free(context);
-  free(expected);
-}
-
-/* ---- From other threads ---- */
-
-typedef struct canceller {
-  gpt2_context *context;
-  _Atomic bool done;
-} canceller;
-
-static void *cancel_often(void *data)
-{
-  canceller *c = data;
-  while (!atomic_load(&c->done)) {
-    gpt2_cancel(c->context);
-    usleep(50);
-  }
-  return NULL;
-}
-
-static void another_thread_may_cancel_at_any_time(void **state)
-{
-  (void)state;
-  pthread_t other;
-  float *expected = undisturbed_logits(10);
-  canceller c = {.context = context_with(NULL, NULL)};
-  must_succeed(gpt2_eval(c.context, 0, text, 4, 0), c.context);
-  assert_int_equal(pthread_create(&other, NULL, cancel_often, &c), 0);
-  int n_cancelled = 0;
-  for (int i = 0; i < 2000 && (i < 100 || n_cancelled == 0); i++) {
-    gpt2_status status = gpt2_eval(c.context, 0, text + 4, 6, 0);
-    assert_true(status == GPT2_OK || status == GPT2_ERR_CANCELLED);
-    n_cancelled += status == GPT2_ERR_CANCELLED;
-    if (status == GPT2_OK)
-      must_have_logits(c.context, 0, expected);
-    must_succeed(gpt2_kv_truncate(c.context, 0, 4), c.context);
-  }
-  atomic_store(&c.done, true);
-  pthread_join(other, NULL);
-  assert_true(n_cancelled > 0);
-  gpt2_context_free(c.context);
-  free(expected);
-}
-
 int main(void)
 {
   const struct CMUnitTest tests[] = {
@@ -345,10 +195,6 @@ int main(void)
       cmocka_unit_test(a_cancel_stops_the_next_evaluation_and_is_then_forgotten),
       cmocka_unit_test(a_cancel_at_any_moment_of_an_evaluation_stops_that_one),
       cmocka_unit_test(a_signal_handler_may_cancel),
-      cmocka_unit_test(a_callback_that_uses_its_context_is_told_that_it_is_busy),
-      cmocka_unit_test(so_is_a_second_thread),
-      cmocka_unit_test(so_is_the_hosts_parallel_for),
-      cmocka_unit_test(another_thread_may_cancel_at_any_time),
   };
   alarm(HANG_SECONDS);
   return cmocka_run_group_tests(tests, make_model, free_model);

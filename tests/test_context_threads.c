@@ -1,5 +1,5 @@
-/* test_context_threads.c - contexts of one model on several threads, on the host's threads, in the
- * children of a fork, and where the system refuses a thread. */
+/* test_context_threads.c - contexts of one model on several threads, on the host's threads, and
+ * where the system refuses a thread. */
 #define _GNU_SOURCE
 #include "gpt2.h"
 
@@ -10,12 +10,10 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
-#include "support/context_state.h"
 #include "support/expect.h"
 #include "support/little_model.h"
 #include "support/opened.h"
@@ -228,94 +226,14 @@ static void one_thread_needs_none_of_the_systems(void **state)
   gpt2_model_free(model);
 }
 
-/* ---- fork ---- */
-
-/* ThreadSanitizer refuses threads in the child of a process that has some. */
-#if !defined(__SANITIZE_THREAD__)
-
-/* Whether a child of this process finds the context as it is here, and computes with it what is
- * expected. */
-static bool works_in_child(gpt2_context *context, const float *expected,
-                           const results *expected_later)
-{
-  static results found;
-  pid_t child = fork();
-  assert_true(child >= 0);
-  if (child == 0) {
-    alarm(20);
-    bool right = gpt2_eval(context, 0, text + 4, 6, 0) == GPT2_OK &&
-                 memcmp(gpt2_logits(context, 0), expected, LITTLE_VOCAB * sizeof *expected) == 0 &&
-                 work_all(context, &found) && memcmp(&found, expected_later, sizeof found) == 0;
-    gpt2_context_free(context);
-    _exit(right ? 0 : 1);
-  }
-  int status = -1;
-  assert_int_equal(waitpid(child, &status, 0), child);
-  return WIFEXITED(status) && WEXITSTATUS(status) == 0;
-}
-
-static void the_child_of_a_fork_goes_on_with_an_idle_context_to_the_bit(void **state)
-{
-  (void)state;
-  gpt2_model *model = little_open(little);
-  results later = serial_results(model);
-  for (int n_threads = 1; n_threads <= 3; n_threads++) {
-    gpt2_context *context = context_on(model, n_threads, NULL);
-    must_succeed(gpt2_eval(context, 0, text, 10, 0), context);
-    must_succeed(gpt2_kv_truncate(context, 0, 4), context);
-    must_succeed(gpt2_eval(context, 0, text + 4, 6, 0), context);
-    float *expected = copy_logits(context, gpt2_logits(context, 0));
-    must_succeed(gpt2_kv_truncate(context, 0, 4), context);
-    assert_true(works_in_child(context, expected, &later));
-    must_succeed(gpt2_eval(context, 0, text + 4, 6, 0), context); /* and here nothing has changed */
-    must_have_logits(context, 0, expected);
-    free(expected);
-    gpt2_context_free(context);
-  }
-  gpt2_model_free(model);
-}
-
-/* AddressSanitizer's own locks do not survive that. */
-#if !defined(__SANITIZE_ADDRESS__)
-static void so_it_does_while_another_thread_of_the_parent_evaluates(void **state)
-{
-  (void)state;
-  pthread_t other;
-  gpt2_model *model = little_open(little);
-  results later = serial_results(model);
-  gpt2_context *context = context_on(model, 2, NULL);
-  must_succeed(gpt2_eval(context, 0, text, 4, 0), context);
-  must_succeed(gpt2_eval(context, 0, text + 4, 6, 0), context);
-  float *expected = copy_logits(context, gpt2_logits(context, 0));
-  must_succeed(gpt2_kv_truncate(context, 0, 4), context);
-  user busy = {gpt2_model_ref(model), &later, 2, 0, 40};
-  assert_int_equal(pthread_create(&other, NULL, use_model, &busy), 0);
-  for (int i = 0; i < 50; i++)
-    assert_true(works_in_child(context, expected, &later));
-  pthread_join(other, NULL);
-  assert_int_equal(busy.n_wrong, 0);
-  free(expected);
-  gpt2_context_free(context);
-  gpt2_model_free(model);
-}
-
-#endif
-#endif
-
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-    cmocka_unit_test(contexts_on_several_threads_compute_what_one_alone_does_to_the_bit),
-    cmocka_unit_test(a_hosts_threads_compute_the_same_to_the_bit),
-    cmocka_unit_test(handles_may_be_freed_in_any_order),
-    cmocka_unit_test(a_refused_thread_fails_the_evaluation_and_the_next_one_may_go_well),
-    cmocka_unit_test(one_thread_needs_none_of_the_systems),
-#if !defined(__SANITIZE_THREAD__)
-    cmocka_unit_test(the_child_of_a_fork_goes_on_with_an_idle_context_to_the_bit),
-#if !defined(__SANITIZE_ADDRESS__)
-    cmocka_unit_test(so_it_does_while_another_thread_of_the_parent_evaluates),
-#endif
-#endif
+      cmocka_unit_test(contexts_on_several_threads_compute_what_one_alone_does_to_the_bit),
+      cmocka_unit_test(a_hosts_threads_compute_the_same_to_the_bit),
+      cmocka_unit_test(handles_may_be_freed_in_any_order),
+      cmocka_unit_test(a_refused_thread_fails_the_evaluation_and_the_next_one_may_go_well),
+      cmocka_unit_test(one_thread_needs_none_of_the_systems),
   };
   alarm(HANG_SECONDS);
   return cmocka_run_group_tests(tests, make_model, free_model);

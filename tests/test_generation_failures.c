@@ -4,6 +4,7 @@
 #include "support/collected.h"
 #include "support/counting_allocator.h"
 #include "support/expect.h"
+#include "support/intruder.h"
 #include "support/opened.h"
 #include "support/scripted_model.h"
 
@@ -60,30 +61,9 @@ typedef struct intrusion {
   int n_calls;
 } intrusion;
 
-/* Tries every function that uses the context. */
 static void intrude(intrusion *i)
 {
-  gpt2_context *c = i->context;
-  gpt2_token token = 'x';
-  size_t n = 0;
-  gpt2_piece piece = {.struct_size = sizeof piece};
-  gpt2_generation *generation = i->generation;
-  gpt2_token_score score;
-  const gpt2_row row = {.token = 'x'};
-  assert_int_equal(gpt2_eval(c, 0, &token, 1, 0), GPT2_ERR_BUSY);
-  assert_int_equal(gpt2_eval_batch(c, &row, 1), GPT2_ERR_BUSY);
-  assert_int_equal(gpt2_row_score(c, 0, &score), GPT2_ERR_BUSY);
-  assert_int_equal(gpt2_kv_tokens(c, 0, &token, 1, &n), GPT2_ERR_BUSY);
-  assert_int_equal(gpt2_kv_truncate(c, 0, 0), GPT2_ERR_BUSY);
-  assert_int_equal(gpt2_kv_drop(c, 0), GPT2_ERR_BUSY);
-  assert_int_equal(gpt2_kv_clear(c), GPT2_ERR_BUSY);
-  assert_int_equal(gpt2_sample(c, 0, NULL, &token), GPT2_ERR_BUSY);
-  assert_int_equal(gpt2_generation_next(i->generation, &piece), GPT2_ERR_BUSY);
-  assert_int_equal(gpt2_generation_new(c, "x", 1, NULL, &generation), GPT2_ERR_BUSY);
-  assert_null(generation);
-  assert_int_equal(gpt2_generate(c, "x", 1, NULL, NULL, NULL, NULL), GPT2_ERR_BUSY);
-  assert_int_equal(gpt2_score(c, "xy", 2, NULL, NULL, NULL, NULL), GPT2_ERR_BUSY);
-  assert_int_equal(gpt2_score_tokens(c, &token, 1, NULL, NULL, NULL, NULL), GPT2_ERR_BUSY);
+  must_all_be_busy(i->context, i->generation);
   i->n_calls++;
 }
 
