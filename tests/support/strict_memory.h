@@ -29,8 +29,8 @@ void watch_malloc(void);
 /* Ends that; how many there were. */
 int malloc_watched(void);
 
-/* Whether the linker has jansson before it (subprojects/jansson.wrap), and so its calls are counted,
- * too: it parses JSON with memory of malloc's. */
+/* Whether the linker has jansson before it (subprojects/jansson.wrap), so that its calls are
+ * counted, too: it parses JSON with memory of malloc's. */
 bool jansson_is_watched(void);
 
 #endif
