@@ -1,12 +1,18 @@
 /* test_faults_config.c - whatever is wrong with config.json or the index of shards is refused by
  * name, through every door and whatever the weights are to be kept in. */
+#define _POSIX_C_SOURCE 200809L
+
+#include "support/expect.h"
 #include "support/faults.h"
+#include "support/opened.h"
+#include "support/temporary_folder.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include <cmocka.h>
 
@@ -212,6 +218,68 @@ static void an_empty_file_is_named(void **state)
   }
 }
 
+/* ---- Where the folder's name is longer than any message ---- */
+
+/* Makes a folder of some 800 bytes in another, and writes the files to it. */
+static char *make_deep_folder(const char *parent, const tiny_files *files)
+{
+  enum { PATH_SIZE = 4200, DEPTH = 4, LENGTH = 200 };
+  char *folder = malloc(PATH_SIZE);
+  assert_non_null(folder);
+  size_t n = (size_t)snprintf(folder, PATH_SIZE, "%s", parent);
+  for (int level = 0; level < DEPTH; level++) {
+    folder[n++] = '/';
+    memset(folder + n, 'd', LENGTH);
+    folder[n += LENGTH] = '\0';
+    assert_int_equal(mkdir(folder, 0700), 0);
+  }
+  for (size_t i = 0; i < files->n; i++)
+    write_temporary_file(folder, files->blobs[i].name, files->blobs[i].bytes,
+                         (size_t)files->blobs[i].size);
+  return folder;
+}
+
+static void the_name_of_a_file_is_told_however_long_its_path_is(void **state)
+{
+  (void)state;
+  static const fault long_faults[] = {
+      {"", REFUSED("\"gpt2\"", "1", "d/config.json: \"model_type\" is 1; expected a string", NULL)},
+      {"", FAULT_PLAIN, "model.safetensors", "[7,2]", "[-7,2]", GPT2_ERR_FORMAT,
+       "d/model.safetensors: tensor \"wte.weight\": \"shape[]\" is -7", "2^53"},
+      {"", FAULT_PLAIN, "model.safetensors", "{", "{\"__metadata__\":{\"x\":1},", GPT2_ERR_FORMAT,
+       "d/model.safetensors: \"__metadata__\": \"x\" is 1", NULL},
+      {"", FAULT_TOKENIZER_JSON, "tokenizer.json", "BPE", "Unigram", GPT2_ERR_UNSUPPORTED,
+       "d/tokenizer.json: \"model\" of type \"Unigram\"", NULL},
+      {"", FAULT_TOKENIZER_JSON, "tokenizer.json", "\"id\":5", "\"id\":-5", GPT2_ERR_FORMAT,
+       "d/tokenizer.json: added_tokens[0]: \"id\" is -5", NULL},
+  };
+  for (size_t i = 0; i < sizeof long_faults / sizeof *long_faults; i++) {
+    const fault *f = &long_faults[i];
+    char *parent = new_temporary_folder();
+    tiny_files *files = fault_files(f->model);
+    tiny_edit(files, f->file, f->from, f->to, strlen(f->to));
+    char *folder = make_deep_folder(parent, files);
+    gpt2_model *model = NULL;
+    gpt2_error error = NO_ERROR_YET;
+    gpt2_status status = gpt2_load(folder, NULL, &model, &error);
+    if (f->model == FAULT_TOKENIZER_JSON) {
+      expect_success(status, &error);
+      gpt2_info info = info_of(model);
+      assert_int_equal(info.tokenizer_status, f->status);
+      if (!strstr(info.tokenizer_message, f->words))
+        fail_msg("\"%s\"; expected \"%s\"", info.tokenizer_message, f->words);
+    } else {
+      expect_failure(status, f->status, &error, f->words, f->other_words);
+      assert_memory_equal(error.message, folder, 50); /* and where, as far as there is room */
+      assert_null(model);
+    }
+    gpt2_model_free(model);
+    free(folder);
+    tiny_free(files);
+    remove_temporary_folder(parent);
+  }
+}
+
 int main(void)
 {
   enum { N_FAULTS = sizeof faults / sizeof *faults };
@@ -219,6 +287,7 @@ int main(void)
       cmocka_unit_test(the_greatest_sizes_together_are_refused_for_the_first_tensor),
       cmocka_unit_test(a_config_or_weights_that_are_not_there_are_named),
       cmocka_unit_test(an_empty_file_is_named),
+      cmocka_unit_test(the_name_of_a_file_is_told_however_long_its_path_is),
   };
   struct CMUnitTest tests[N_FAULTS + N_SIZES * N_NUMBERS + sizeof others / sizeof *others];
   make_size_faults();

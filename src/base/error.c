@@ -22,18 +22,40 @@ void make_printable(char *text)
   }
 }
 
+/* Messages begin with a path or a name, which may be long, and end with what is wrong: a third from
+ * the beginning and two from the end keep the file's name and that. */
+void shorten(char *to, size_t capacity, const char *text)
+{
+  static const char gap[] = "...";
+  enum { GAP = sizeof gap - 1, LEAST = 64 /* that are worth a gap */ };
+  size_t size = strlen(text), room = capacity - 1, kept = room < size ? room : size;
+  size_t first = size > room && room >= LEAST ? room / 3 : kept;
+  memcpy(to, text, first);
+  if (first < kept) {
+    memcpy(to + first, gap, GAP);
+    memcpy(to + first + GAP, text + size - (room - first - GAP), room - first - GAP);
+  }
+  to[kept] = '\0';
+  make_printable(to);
+}
+
+/* Room for a whole path (man 3 realpath: PATH_MAX is 4096) and words. */
+enum { WHOLE_SIZE = 4096 + 512 };
+
 gpt2_status fail(gpt2_error *error, gpt2_status status, int64_t offset, const char *format, ...)
 {
   if (!error || error->struct_size < sizeof error->struct_size)
     return status;
   gpt2_error known = {.struct_size = sizeof known, .status = status, .offset = offset};
+  char whole[WHOLE_SIZE];
   va_list arguments;
   va_start(arguments, format);
-  vsnprintf(known.message, sizeof known.message, format, arguments);
+  vsnprintf(whole, sizeof whole, format, arguments);
   va_end(arguments);
+  size_t capacity = sizeof known.message;
   if (error->struct_size > offsetof(gpt2_error, message) && error->struct_size < sizeof known)
-    known.message[error->struct_size - offsetof(gpt2_error, message) - 1] = '\0';
-  make_printable(known.message);
+    capacity = error->struct_size - offsetof(gpt2_error, message);
+  shorten(known.message, capacity, whole);
   struct_write(error, &known, sizeof known, "error", NULL);
   return status;
 }

@@ -15,14 +15,18 @@
 enum { NO_OFFSET = -1 };
 
 /* Fills `error` (which may be NULL, or shorter than ours) and returns `status`. Control characters
- * and bytes that are not UTF-8, which names in a bad file may hold, become '?'. No floating-point
- * formats: they follow the locale. */
+ * and bytes that are not UTF-8, which names in a bad file may hold, become '?'; of a message that
+ * is too long the middle is left out. No floating-point formats: they follow the locale. */
 gpt2_status fail(gpt2_error *error, gpt2_status status, int64_t offset, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 
 /* Replaces, in place, what would garble a terminal or a log, as `fail` does; a character that the
  * buffer's end cut goes too. */
 void make_printable(char *text);
+
+/* Copies a text to `to` (capacity > 0, the NUL included) as `fail` does: without its middle where
+ * it is too long, and printable. */
+void shorten(char *to, size_t capacity, const char *text);
 
 /* An allocation of `size` bytes was refused. */
 gpt2_status fail_memory(gpt2_error *error, size_t size);

@@ -63,13 +63,24 @@ static const stored_type stored_types[] = {
     {"F4", 4, N_ELEMENT_TYPES},
 };
 
-/* As json_unexpected, of the tensor's part of the header. */
+/* As json_unexpected, of a part of the header. */
+static gpt2_status unexpected_in(const file *from, const char *part, const json_t *found,
+                                 const char *key, const char *expected, gpt2_error *error)
+{
+  char path[160], where[448];
+  shorten(path, sizeof path, from->name);
+  snprintf(where, sizeof where, "%s: %s", path, part);
+  return json_unexpected(found, key, expected, where, error);
+}
+
+/* The same of a tensor's part. */
 static gpt2_status unexpected(const tensor *t, const json_t *found, const char *key,
                               const char *expected, gpt2_error *error)
 {
-  char where[384];
-  snprintf(where, sizeof where, "%s: tensor \"%s\"", t->from->name, t->name);
-  return json_unexpected(found, key, expected, where, error);
+  char name[224], part[256];
+  shorten(name, sizeof name, t->name);
+  snprintf(part, sizeof part, "tensor \"%s\"", name);
+  return unexpected_in(t->from, part, found, key, expected, error);
 }
 
 static gpt2_status read_type(tensor *t, const json_t *entry, uint32_t *bits, gpt2_error *error)
@@ -178,11 +189,8 @@ static gpt2_status check_metadata(const layout *l, const json_t *metadata, gpt2_
   const char *key;
   json_t *value;
   json_object_foreach ((json_t *)(uintptr_t)metadata, key, value)
-    if (!json_is_string(value)) {
-      char where[384];
-      snprintf(where, sizeof where, "%s: \"__metadata__\"", l->from->name);
-      return json_unexpected(value, key, "a string", where, error);
-    }
+    if (!json_is_string(value))
+      return unexpected_in(l->from, "\"__metadata__\"", value, key, "a string", error);
   return GPT2_OK;
 }
 

@@ -111,9 +111,8 @@ static void describe_tokenizer(const gpt2_model *model, gpt2_info *info)
     info->n_tokens = (int32_t)tokenizer_n_tokens(model->tokenizer);
     info->n_merges = (int32_t)tokenizer_n_merges(model->tokenizer);
   } else {
-    snprintf(info->tokenizer_message, sizeof info->tokenizer_message, "%.*s",
-             (int)sizeof info->tokenizer_message - 1, model->tokenizer_error.message);
-    make_printable(info->tokenizer_message); /* it may have been cut inside a character */
+    shorten(info->tokenizer_message, sizeof info->tokenizer_message,
+            model->tokenizer_error.message);
   }
 }
 

@@ -164,8 +164,9 @@ static gpt2_status read_pre_tokenizer(tokenizer *t, const json_t *root, const ch
 static gpt2_status read_added_token(const json_t *object, size_t index, const char *document,
                                     added_list *list, gpt2_error *error)
 {
-  char where[256];
-  snprintf(where, sizeof where, "%.200s: added_tokens[%zu]", document, index);
+  char path[160], where[256];
+  shorten(path, sizeof path, document);
+  snprintf(where, sizeof where, "%s: added_tokens[%zu]", path, index);
   const char *content = NULL;
   int64_t id = -1;
   uint32_t flags = 0;
