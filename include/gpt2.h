@@ -61,7 +61,7 @@
  *   functions without a status (gpt2_logits, gpt2_kv_length and their like) do not check.
  *   gpt2_cancel may be called from anywhere. Samplers and decoders are used by one thread at a
  *   time, unchecked. Handles may be freed in any order: contexts and decoders keep their model, a
- *   generation its context.
+ *   generation its context. Stacks of 128 KB are enough for every call.
  * - Functions without a status answer NULL, -1 or 0 when they are given NULL.
  * - A bit of `flags`, or a reserved field, that is set and not known is GPT2_ERR_UNSUPPORTED.
  * - Results do not depend on the number of threads, to the bit. */

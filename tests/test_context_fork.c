@@ -1,8 +1,8 @@
 /* test_context_fork.c - the children of a process go on with the contexts that were idle when it
  * forked, and their children with theirs: all compute what the parent does, to the bit, and the
- * parent has lost nothing. With GPT2_CPU=scalar, as meson.build runs it, too, OpenBLAS multiplies
- * prompts. ThreadSanitizer refuses threads in the child of a process that has some: it does not
- * see this. */
+ * parent has lost nothing. meson.build runs it with GPT2_CPU=scalar, too: then OpenBLAS multiplies
+ * prompts. ThreadSanitizer refuses threads in the child of a process that has some: it does not see
+ * this. */
 #define _GNU_SOURCE
 #include "gpt2.h"
 #include "support/pools.h"
