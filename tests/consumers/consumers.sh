@@ -96,8 +96,10 @@ if test "$blas" = private; then
   check 'threads that use the BLAS at once compute the same' threads '' serial
 else
   openblas=/usr/lib/$($cc -print-multiarch)/openblas
-  check 'threads that use OpenBLAS at once compute the same, with threads of its own' threads "$openblas-pthread" pthreads
-  check 'threads that use OpenBLAS at once compute the same, without threads of its own' threads "$openblas-serial" serial
+  check 'threads that use OpenBLAS at once compute the same, with threads of its own' \
+    threads "$openblas-pthread" pthreads
+  check 'threads that use OpenBLAS at once compute the same, without threads of its own' \
+    threads "$openblas-serial" serial
 fi
 . "$here/loading.sh"
 check 'an installed program finds its library and its model' continues "$prefix/bin/gpt2-generate"
@@ -114,7 +116,8 @@ while test $# -gt 0; do
   pkg_config_programs
   check "$cc: programs of a meson project work" meson_installed
   if has cmake; then
-    check "$cc: programs of a CMake project that finds the package work" find_package "$prefix" -DCMAKE_PREFIX_PATH="$prefix"
+    check "$cc: programs of a CMake project that finds the package work" \
+      find_package "$prefix" -DCMAKE_PREFIX_PATH="$prefix"
     check "$cc: programs of a CMake project that asks pkg-config work" cmake_pkg_config
   fi
 done

@@ -36,10 +36,11 @@ public:
       : std::runtime_error(error.message), status_(error.status)
   {
   }
+  /* For who wants to go on. */
   gpt2_status status() const noexcept
   {
     return status_;
-  } /* for who wants to go on */
+  }
 
 private:
   gpt2_status status_;

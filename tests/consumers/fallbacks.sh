@@ -1,6 +1,6 @@
 #!/bin/sh
-# fallbacks.sh - that the library builds where neither jansson nor cmocka is installed: with what subprojects/*.wrap name,
-# and without the network.
+# fallbacks.sh - that the library builds where neither jansson nor cmocka is installed: with what subprojects/*.wrap
+# name, and without the network.
 #
 #   tests/consumers/fallbacks.sh WORK_DIR [FOLDER]
 #

@@ -1,6 +1,6 @@
 #!/bin/sh
-# staged.sh - the library as a package of a distribution: built for /usr, installed below DESTDIR, and used from there as
-# from a sysroot. Nothing may land, or look, outside.
+# staged.sh - the library as a package of a distribution: built for /usr, installed below DESTDIR, and used from there
+# as from a sysroot. Nothing may land, or look, outside.
 #
 #   staged.sh SOURCE_ROOT WORK_DIR CC CXX [CC CXX]...
 #
@@ -19,7 +19,8 @@ model=$prefix/share/gpt2/models/tales
 
 # Whoever calls ldconfig gets this one.
 mkdir -p "$work/bin" || exit 1
-printf '#!/bin/sh\ntouch "%s"\n' "$work/ldconfig was called" > "$work/bin/ldconfig" && chmod +x "$work/bin/ldconfig" || exit 1
+printf '#!/bin/sh\ntouch "%s"\n' "$work/ldconfig was called" > "$work/bin/ldconfig" &&
+  chmod +x "$work/bin/ldconfig" || exit 1
 
 stage_library() {
   rm -rf "$stage" "$work/ldconfig was called"
@@ -30,7 +31,8 @@ stage_library() {
 
 # What is not in a folder of its kind below the stage, and what has just come to the same places of the system.
 misplaced() {
-  find "$stage" ! -type d | grep -vE "^$prefix/(bin/gpt2-|include/gpt2\.h$|share/)|^$libraries/(libgpt2\.|pkgconfig/|cmake/gpt2/)"
+  find "$stage" ! -type d |
+    grep -vE "^$prefix/(bin/gpt2-|include/gpt2\.h$|share/)|^$libraries/(libgpt2\.|pkgconfig/|cmake/gpt2/)"
   find /usr/bin /usr/include /usr/lib /usr/share -newer "$work/before" -name '*gpt2*'
 }
 

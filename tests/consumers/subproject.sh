@@ -1,6 +1,6 @@
 #!/bin/sh
-# subproject.sh - the library inside the build of a program: a meson project that has this repository as a subproject, and
-# links both forms of the library.
+# subproject.sh - the library inside the build of a program: a meson project that has this repository as a subproject,
+# and links both forms of the library.
 #
 #   subproject.sh SOURCE_ROOT WORK_DIR CC CXX [CC CXX]...
 #
@@ -22,8 +22,8 @@ lay_out() {
 
 built() {
   test -f "$folder/build.ninja" ||
-    CC=$cc CXX=$cxx meson setup "$folder" "$project" --force-fallback-for=gpt2 --buildtype=release -Dgpt2:programs=true ||
-    return
+    CC=$cc CXX=$cxx meson setup "$folder" "$project" --force-fallback-for=gpt2 --buildtype=release \
+      -Dgpt2:programs=true || return
   meson compile -C "$folder"
 }
 

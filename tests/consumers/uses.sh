@@ -105,7 +105,11 @@ find_package() {
   found_below=$1
   shift
   cmake_build cmake "$@" || return
-  grep "^gpt2_DIR:PATH=$found_below/" "$cmake_built/CMakeCache.txt" || { grep '^gpt2_DIR' "$cmake_built/CMakeCache.txt"; return 1; }
+  found_at=$(sed -n 's/^gpt2_DIR:PATH=//p' "$cmake_built/CMakeCache.txt")
+  case $found_at in
+    "$found_below"/*) ;;
+    *) echo "found at $found_at" && return 1 ;;
+  esac
   tells "$cmake_built/short" "$model" && tells "$cmake_built/owning" "$model" && tells_from_inside "$cmake_built/inside"
 }
 

@@ -43,6 +43,20 @@ broken_links() {
   done
 }
 
+# untested_lines LANGUAGE FILE...: what docs/embedding.md shows in it and none of the programs of these tests has.
+untested_lines() {
+  sed -n "/^\`\`\`$1\$/,/^\`\`\`\$/p" docs/embedding.md | grep -vE '^```|^$' > "$temporary/shown"
+  shift
+  test -s "$temporary/shown" || echo 'nothing is shown'
+  cat "$@" > "$temporary/tested" && grep -vxF -f "$temporary/tested" "$temporary/shown"
+}
+
+untested() {
+  untested_lines cmake tests/consumers/cmake/CMakeLists.txt tests/consumers/cmake-pkg-config/CMakeLists.txt
+  untested_lines meson tests/consumers/meson/meson.build
+  untested_lines cpp tests/consumers/cxx17.cpp
+}
+
 # A name followed by ( is a function's.
 unknown_functions() {
   for document in $documents; do
@@ -62,6 +76,7 @@ unknown_tests() {
 version=$(sed -n "s/^  version: '\(.*\)',/\1/p" meson.build)
 
 check 'the C program in README.md tells a story' readme_program
+check 'the lines of CMake, meson and C++ in docs/embedding.md are those of programs that are tested' nothing untested
 check 'src/README.md names every file of src/' nothing unnamed_sources
 check 'src/README.md names no file that is not there' nothing vanished_sources
 check 'links lead to files' nothing broken_links

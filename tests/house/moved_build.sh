@@ -12,7 +12,8 @@ temporary=$(readlink -f "$temporary")
 trap 'rm -rf "$temporary"' EXIT
 source=$(readlink -f "$1")
 common=$(python3 -c 'import os, sys; print(os.path.commonpath(list(map(os.path.realpath, sys.argv[1:]))))' "$1" "$3")
-root=$temporary/moved${source#"$common"} build=$temporary/moved${2#"$common"} whole=$temporary/moved${3#"$common"}
+root=$temporary/moved${source#"$common"} build=$temporary/moved${2#"$common"}
+whole=$temporary/moved${3#"$common"}
 mkdir -p "$root/examples/models" "$build/examples" "$build/src" "$whole/meson-info" &&
   cp -R "$1/examples/models/tales" "$root/examples/models/" &&
   cp "$2/examples/gpt2-info" "$build/examples/" && cp "$2"/src/libgpt2.so.0 "$build/src/" || exit 1
