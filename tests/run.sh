@@ -2,18 +2,20 @@
 # run.sh - runs every test, from nothing: installs what is missing, builds, tests, counts.
 #
 #   tests/run.sh [TEST...]    all tests, or those that are named: tests/run.sh tokenizer model
+#   tests/run.sh --build NAME only builds one of the builds below
 #
 # What it builds stays in build-tests/, so a second time is quick:
 #   sanitize   AddressSanitizer (with leaks) and UndefinedBehaviorSanitizer: every module
 #   release    as users get it: every module, the tests of the house, and programs that use an installed library
 #   threads    ThreadSanitizer: the modules that run threads
+#   fuzz       clang, AddressSanitizer, UndefinedBehaviorSanitizer and libFuzzer: a short run of every fuzzer
 # The last line is `N passed, N failed`; single tests are counted, once for each of these builds.
 set -u
 cd "$(dirname "$(readlink -f "$0")")/.." || exit 1
 . scripts/packages.sh
 . scripts/build_folder.sh
 
-builds='sanitize release threads'
+builds='sanitize release threads fuzz'
 export LC_ALL=C.UTF-8
 unset GPT2_MODEL GPT2_CPU
 
@@ -29,6 +31,8 @@ options() {
     sanitize) echo -Dbuildtype=debug -Doptimization=1 -Db_sanitize=address,undefined ;;
     release) echo -Dbuildtype=release -Ddebug=true ;; # what abidw reads
     threads) echo -Dbuildtype=debug -Doptimization=1 -Db_sanitize=thread -Dprograms=false ;;
+    fuzz) echo -Dbuildtype=debug -Doptimization=2 -Db_sanitize=address,undefined -Db_lundef=false -Dprograms=false \
+      -Ddefault_library=static -Dtests=false -Dfuzzers=true ;;
   esac
 }
 
@@ -36,13 +40,18 @@ options() {
 build() {
   folder=build-tests/$1
   log=build-tests/$1.log
+  mkdir -p build-tests
+  echo "building $folder"
+  if test "$1" = fuzz; then
+    export CC=clang-14 # it is the last build
+  fi
   if build_is_ours "$folder" .; then
     configure="meson configure $folder"
   else
     configure="set_up_build $folder ."
   fi
   # shellcheck disable=SC2046
-  $configure $(options "$1") -Dtests=true -Dwerror=true > "$log" 2>&1 &&
+  $configure -Dtests=true -Dwerror=true $(options "$1") > "$log" 2>&1 &&
     ninja -C "$folder" >> "$log" 2>&1 ||
     { grep -v '^\[[0-9]*/[0-9]*\] ' "$log"; give_up "$folder could not be built"; }
 }
@@ -62,12 +71,14 @@ expect_tests() {
 need_packages gcc g++ clang cmake libc6-dev binutils meson ninja-build pkg-config libjansson-dev libcmocka-dev \
   libopenblas-dev libopenblas-serial-dev libopenblas0-pthread \
   scdoc man-db mandoc bash bash-completion zsh doxygen \
-  abigail-tools checksec ||
+  abigail-tools checksec clang-14 libclang-rt-14-dev llvm-14 ||
   give_up 'What the tests need could not be installed'
 
-mkdir -p build-tests
+if test "${1-}" = --build; then
+  build "$2"
+  exit
+fi
 for name in $builds; do
-  echo "building build-tests/$name"
   build "$name"
 done
 test "$#" -eq 0 || expect_tests "$@"

@@ -105,13 +105,13 @@ unknown_test() {
 0 passed, 1 failed'
 }
 check 'tests/run.sh names a test that is not there' unknown_test
-check 'it has set up three builds' equal "$(set_ups)" 3
+check 'it has set up four builds' equal "$(set_ups)" 4
 run_tests TYPO > "$temporary/words"
 check 'and does so once' equal "$(set_ups)" 0
 mv "$temporary/copied" "$temporary/elsewhere"
 tested=$temporary/elsewhere
 run_tests TYPO > "$temporary/words"
-check 'but again when the checkout was moved' equal "$(set_ups)" 3
+check 'but again when the checkout was moved' equal "$(set_ups)" 4
 
 # ---- .ci/run, with tests that pass and an examples/run.sh that prints what it is made to ----
 
