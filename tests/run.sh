@@ -43,7 +43,7 @@ build() {
   mkdir -p build-tests
   echo "building $folder"
   if test "$1" = fuzz; then
-    export CC=clang-14 # it is the last build
+    export CC=clang # it is the last build
   fi
   if build_is_ours "$folder" .; then
     configure="meson configure $folder"
@@ -68,10 +68,10 @@ expect_tests() {
   done
 }
 
-need_packages gcc g++ clang cmake libc6-dev binutils meson ninja-build pkg-config libjansson-dev libcmocka-dev \
+need_packages gcc g++ cmake libc6-dev binutils meson ninja-build pkg-config libjansson-dev libcmocka-dev \
   libopenblas-dev libopenblas-serial-dev libopenblas0-pthread \
   scdoc man-db mandoc bash bash-completion zsh doxygen \
-  abigail-tools checksec clang-14 libclang-rt-14-dev llvm-14 ||
+  abigail-tools checksec clang libclang-rt-dev llvm ||
   give_up 'What the tests need could not be installed'
 
 if test "${1-}" = --build; then

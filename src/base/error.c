@@ -27,16 +27,17 @@ void make_printable(char *text)
 void shorten(char *to, size_t capacity, const char *text)
 {
   static const char gap[] = "...";
-  enum { GAP = sizeof gap - 1, LEAST = 64 /* that are worth a gap */ };
-  size_t size = strlen(text), room = capacity - 1, kept = room < size ? room : size;
-  size_t first = size > room && room >= LEAST ? room / 3 : kept;
-  memcpy(to, text, first);
-  if (first < kept) {
+  enum { GAP = sizeof gap - 1 };
+  size_t size = strlen(text), room = capacity - 1;
+  if (size <= room) {
+    memcpy(to, text, size + 1);
+  } else {
+    size_t first = room / 3, last = room - first - GAP;
+    memcpy(to, text, first);
     memcpy(to + first, gap, GAP);
-    memcpy(to + first + GAP, text + size - (room - first - GAP), room - first - GAP);
+    memcpy(to + first + GAP, text + size - last, last + 1);
   }
-  to[kept] = '\0';
-  make_printable(to);
+  make_printable(to); /* characters may have been cut */
 }
 
 /* Room for a whole path (man 3 realpath: PATH_MAX is 4096) and words. */
@@ -52,10 +53,11 @@ gpt2_status fail(gpt2_error *error, gpt2_status status, int64_t offset, const ch
   va_start(arguments, format);
   vsnprintf(whole, sizeof whole, format, arguments);
   va_end(arguments);
-  size_t capacity = sizeof known.message;
-  if (error->struct_size > offsetof(gpt2_error, message) && error->struct_size < sizeof known)
-    capacity = error->struct_size - offsetof(gpt2_error, message);
-  shorten(known.message, capacity, whole);
+  shorten(known.message, sizeof known.message, whole);
+  if (error->struct_size > offsetof(gpt2_error, message) && error->struct_size < sizeof known) {
+    known.message[error->struct_size - offsetof(gpt2_error, message) - 1] = '\0';
+    make_printable(known.message); /* it may have been cut inside a character */
+  }
   struct_write(error, &known, sizeof known, "error", NULL);
   return status;
 }

@@ -24,8 +24,8 @@ gpt2_status fail(gpt2_error *error, gpt2_status status, int64_t offset, const ch
  * buffer's end cut goes too. */
 void make_printable(char *text);
 
-/* Copies a text to `to` (capacity > 0, the NUL included) as `fail` does: without its middle where
- * it is too long, and printable. */
+/* Copies a text to `to` (capacity of 64 at least, the NUL included) as `fail` does: without its
+ * middle where it is too long, and printable. */
 void shorten(char *to, size_t capacity, const char *text);
 
 /* An allocation of `size` bytes was refused. */

@@ -7,7 +7,8 @@
 
 export ASAN_OPTIONS=detect_leaks=1:detect_stack_use_after_return=1:strict_string_checks=1:handle_abort=1
 export UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1
-export ASAN_SYMBOLIZER_PATH=/usr/bin/llvm-symbolizer-14
+ASAN_SYMBOLIZER_PATH=$(command -v llvm-symbolizer)
+export ASAN_SYMBOLIZER_PATH
 unset GPT2_CPU
 
 fuzz_options() {
