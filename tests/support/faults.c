@@ -137,15 +137,6 @@ void expect_refused(const tiny_files *files, gpt2_status status, const char *wor
   try_ways(files, N_DOORS, check_refused, &e);
 }
 
-static void evaluate_a_token(gpt2_model *model)
-{
-  const gpt2_token token = 1;
-  gpt2_context *context = open_context(model, 1);
-  must_succeed(gpt2_eval(context, 0, &token, 1, 0), context);
-  assert_non_null(gpt2_logits(context, 0));
-  gpt2_context_free(context);
-}
-
 static void check_no_tokenizer(gpt2_status status, gpt2_model *model, int32_t type,
                                const gpt2_error *error, void *user)
 {

@@ -59,3 +59,12 @@ gpt2_info info_of(const gpt2_model *model)
   must_have_succeeded(gpt2_model_info(model, &info, &error), &error);
   return info;
 }
+
+void evaluate_a_token(gpt2_model *model)
+{
+  const gpt2_token token = 0;
+  gpt2_context *context = open_context(model, 1);
+  must_succeed(gpt2_eval(context, 0, &token, 1, 0), context);
+  assert_non_null(gpt2_logits(context, 0));
+  gpt2_context_free(context);
+}

@@ -54,20 +54,10 @@ static void use_tokenizer(const sweep *s, gpt2_model *model)
     fail_msg("%s: \"%s\" became \"%.*s\"", s->file, s->text, (int)n, text);
 }
 
-/* One token is evaluated. */
-static void use_context(gpt2_model *model)
-{
-  const gpt2_token first = 0;
-  gpt2_context *context = open_context(model, 1);
-  must_succeed(gpt2_eval(context, 0, &first, 1, 0), context);
-  assert_non_null(gpt2_logits(context, 0));
-  gpt2_context_free(context);
-}
-
 static void use_model(sweep *s, gpt2_model *model)
 {
   gpt2_info info = info_of(model);
-  use_context(model);
+  evaluate_a_token(model);
   if (info.flags & GPT2_INFO_TOKENIZER) {
     use_tokenizer(s, model);
     s->count.loaded++;
