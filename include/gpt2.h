@@ -45,7 +45,8 @@
  *   NULL.
  * - Functions of a context keep the words of their last failure in it (gpt2_context_error); all
  *   others take a gpt2_error last, which may be NULL. A success does not touch the words.
- * - n_ counts elements, size counts bytes. Buffers are filled by one convention: the caller gives a
+ * - n_ counts elements, size counts bytes; one that no memory can hold, such as (size_t)-1, is
+ *   refused before anything is read. Buffers are filled by one convention: the caller gives a
  *   capacity, the library sets the count that is needed, and answers GPT2_ERR_BUFFER_TOO_SMALL -
  *   having written nothing - when it exceeds the capacity. A capacity of 0 with a NULL buffer asks
  *   for the count.

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -126,6 +127,27 @@ static void nothing_of_ours_is_left_in_the_tree(void **state)
   expect_failure(parse("[1,2]", &root, &error), GPT2_ERR_FORMAT, &error, "an array of 2", NULL);
 }
 
+static void a_value_that_there_is_no_memory_to_show_is_refused_all_the_same(void **state)
+{
+  (void)state;
+  json_t *root;
+  gpt2_error error = NO_ERROR_YET;
+  int n = 0;
+  expect_success(parse("{\"size\": 1.5}", &root, &error), &error);
+  for (bool reached = true; reached && n < 100; n++) {
+    int64_t size = 7;
+    refuse(CALL_ALLOCATE, n + 1, ENOMEM);
+    gpt2_status status = json_get_integer(root, "size", 1, 9, "some.json", &size, &error);
+    reached = end_refusal();
+    expect_failure(status, GPT2_ERR_FORMAT, &error, "some.json: \"size\" is ",
+                   reached ? "; expected an integer from 1 to 9" : "1.5; expected");
+    assert_null(strstr(error.message, "is ;"));
+    assert_int_equal(size, 7);
+  }
+  assert_in_range(n, 2, 99);
+  json_decref(root);
+}
+
 /* ---- Pieces ---- */
 
 /* Some hundred members and elements in several pieces, with few allocations. */
@@ -219,6 +241,7 @@ int main(void)
       cmocka_unit_test(a_token_of_any_length_is_whole_or_out_of_memory),
       cmocka_unit_test(what_is_wrong_with_a_text_is_told_at_its_own_place),
       cmocka_unit_test(nothing_of_ours_is_left_in_the_tree),
+      cmocka_unit_test(a_value_that_there_is_no_memory_to_show_is_refused_all_the_same),
       cmocka_unit_test(pieces_are_whole_or_out_of_memory),
   };
   return cmocka_run_group_tests(tests, read_allocator, NULL);

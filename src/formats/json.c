@@ -242,7 +242,10 @@ const char *json_found(const json_t *value, char text[JSON_FOUND_SIZE])
   else {
     /* Numbers, true, false and null as JSON writes them, whatever the locale. */
     n = json_dumpb(value, text, JSON_FOUND_SIZE - 1, JSON_ENCODE_ANY);
-    text[n < JSON_FOUND_SIZE ? n : 0] = '\0';
+    if (n > 0 && n < JSON_FOUND_SIZE)
+      text[n] = '\0';
+    else /* it takes memory */
+      snprintf(text, JSON_FOUND_SIZE, "another value");
   }
   return text;
 }
