@@ -28,14 +28,6 @@ static int close_all(void **state)
   return 0;
 }
 
-/* A failure of a function of the spare context leaves its words there. */
-static gpt2_status told(gpt2_status status, gpt2_error *error)
-{
-  if (status != GPT2_OK && error)
-    *error = *gpt2_context_error(on.spare);
-  return status;
-}
-
 /* ---- Filled ---- */
 
 static const gpt2_generate_options two_tokens = {.struct_size = sizeof two_tokens, .max_tokens = 2};
@@ -49,7 +41,7 @@ static gpt2_status fill_piece(void *given, gpt2_error *error)
   must_succeed(gpt2_generation_new(on.spare, "p", 1, &two_tokens, &generation), on.spare);
   while (piece.finish == GPT2_FINISH_NONE)
     must_succeed(gpt2_generation_next(generation, &piece), on.spare);
-  gpt2_status status = told(gpt2_generation_next(generation, given), error);
+  gpt2_status status = told(on.spare, gpt2_generation_next(generation, given), error);
   gpt2_generation_free(generation);
   return status;
 }
@@ -57,12 +49,12 @@ static gpt2_status fill_piece(void *given, gpt2_error *error)
 static gpt2_status fill_result(void *given, gpt2_error *error)
 {
   must_succeed(gpt2_kv_drop(on.spare, 0), on.spare);
-  return told(gpt2_generate(on.spare, "p", 1, &two_tokens, NULL, NULL, given), error);
+  return told(on.spare, gpt2_generate(on.spare, "p", 1, &two_tokens, NULL, NULL, given), error);
 }
 
 static gpt2_status fill_score_result(void *given, gpt2_error *error)
 {
-  return told(gpt2_score(on.spare, "abxd", 4, NULL, NULL, NULL, given), error);
+  return told(on.spare, gpt2_score(on.spare, "abxd", 4, NULL, NULL, NULL, given), error);
 }
 
 static const output outputs[] = {
@@ -102,7 +94,7 @@ static gpt2_status use_generate_options(const void *given, gpt2_error *error)
   gpt2_status status = gpt2_generation_new(on.spare, "p", 1, given, &generation);
   assert_int_equal(status == GPT2_OK, generation != NULL);
   gpt2_generation_free(generation);
-  return told(status, error);
+  return told(on.spare, status, error);
 }
 
 static gpt2_status use_sampling(const void *given, gpt2_error *error)
@@ -116,7 +108,7 @@ static gpt2_status use_score_options(const void *given, gpt2_error *error)
   static const gpt2_token tokens[] = {'a', 'b'};
   gpt2_status status = gpt2_score(on.spare, "ab", 2, given, NULL, NULL, NULL);
   assert_int_equal(gpt2_score_tokens(on.spare, tokens, 2, given, NULL, NULL, NULL), status);
-  return told(status, error);
+  return told(on.spare, status, error);
 }
 
 static const gpt2_sampler_options sampler_options = {

@@ -16,14 +16,6 @@
 
 #include <cmocka.h>
 
-/* A failure of a function of the context leaves its words there. */
-static gpt2_status told(const gpt2_context *context, gpt2_status status, gpt2_error *error)
-{
-  if (status != GPT2_OK)
-    *error = *gpt2_context_error(context);
-  return status;
-}
-
 /* Options of a generation of the context. */
 static gpt2_status generate_with(handles *h, gpt2_generate_options options, gpt2_error *error)
 {

@@ -100,14 +100,6 @@ static void rows_and_indices_without_end_show_nothing(void **state)
 
 typedef gpt2_status (*bits_call)(handles *h, uint32_t bits, gpt2_error *error);
 
-/* A failure of a function of the context leaves its words there. */
-static gpt2_status told(const gpt2_context *context, gpt2_status status, gpt2_error *error)
-{
-  if (status != GPT2_OK)
-    *error = *gpt2_context_error(context);
-  return status;
-}
-
 static gpt2_status load_with(const gpt2_load_options *options, const gpt2_blob *blobs,
                              gpt2_error *error)
 {

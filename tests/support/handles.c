@@ -43,6 +43,13 @@ void close_handles(handles *h)
   scripted_close(&h->scripted);
 }
 
+gpt2_status told(const gpt2_context *context, gpt2_status status, gpt2_error *error)
+{
+  if (status != GPT2_OK && error)
+    *error = *gpt2_context_error(context);
+  return status;
+}
+
 static void must_evaluate_alike(gpt2_context *context, gpt2_context *other)
 {
   static const gpt2_token some[] = {'a', 'b'};

@@ -21,6 +21,9 @@ typedef struct handles {
 handles open_handles(void);
 void close_handles(handles *h);
 
+/* A failure of a function of the context leaves its words there: copies them to *error. */
+gpt2_status told(const gpt2_context *context, gpt2_status status, gpt2_error *error);
+
 /* Fails the test unless all of them give what they give where nothing was ever refused. */
 void must_go_on_as_new(handles *h);
 
