@@ -3,7 +3,6 @@
 #define _GNU_SOURCE
 #include "gpt2.h"
 
-#include <errno.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -18,23 +17,9 @@
 #include "support/little_model.h"
 #include "support/opened.h"
 #include "support/random_numbers.h"
+#include "support/refused_threads.h"
 
 enum { HANG_SECONDS = 200 };
-
-/* ---- Threads that the system refuses: the linker puts this in pthread_create's way ---- */
-
-static bool refuses_threads;
-
-int __real_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *),
-                          void *data);
-int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *),
-                          void *data);
-
-int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *),
-                          void *data)
-{
-  return refuses_threads ? EAGAIN : __real_pthread_create(thread, attributes, run, data);
-}
 
 /* ---- One piece of work, which uses both ways of multiplying ---- */
 
@@ -200,12 +185,12 @@ static void a_refused_thread_fails_the_evaluation_and_the_next_one_may_go_well(v
   gpt2_model *model = little_open(little);
   results expected = serial_results(model), found;
   gpt2_context *context = context_on(model, 3, NULL);
-  refuses_threads = true;
+  refuse_thread(1);
   expect_failure(gpt2_eval(context, 0, text, 4, 0), GPT2_ERR_SYSTEM, gpt2_context_error(context),
                  "n_threads", "thread 2 of 3");
   assert_int_equal(gpt2_kv_length(context, 0), 0);
   assert_null(gpt2_logits(context, 0));
-  refuses_threads = false;
+  refuse_thread(0);
   assert_true(work_all(context, &found));
   assert_memory_equal(&found, &expected, sizeof found);
   gpt2_context_free(context);
@@ -217,10 +202,10 @@ static void one_thread_needs_none_of_the_systems(void **state)
   (void)state;
   gpt2_model *model = little_open(little);
   gpt2_context *context = context_on(model, 1, NULL), *of_host = context_on(model, 5, in_reverse);
-  refuses_threads = true;
+  refuse_thread(1);
   must_succeed(gpt2_eval(context, 0, text, 4, 0), context);
   must_succeed(gpt2_eval(of_host, 0, text, 4, 0), of_host);
-  refuses_threads = false;
+  refuse_thread(0);
   gpt2_context_free(context);
   gpt2_context_free(of_host);
   gpt2_model_free(model);

@@ -4,7 +4,6 @@
 #include "kernels/convert.h"
 #include "model/model.h"
 #include "support/expect.h"
-#include "support/fixture.h"
 #include "support/opened.h"
 #include "support/temporary_folder.h"
 #include "support/typed_model.h"
@@ -22,24 +21,12 @@ static const char text[] = "Once upon a time, there were 3 bears.\n\n  \xc3\xa9\
 /* A model of ours with the published vocabulary, which is long enough to be read in pieces. */
 static char *folder;
 
-static void add_file(const char *name)
-{
-  char below[64] = "data/gpt2-vocab/";
-  size_t size;
-  char *path = test_data_path(strcat(below, name)), *bytes = read_test_file(path, &size);
-  write_temporary_file(folder, name, bytes, size);
-  free(bytes);
-  free(path);
-}
-
 static int make_model(void **state)
 {
   (void)state;
   typed_model *typed = typed_new(ELEMENT_F16, true);
-  folder = typed_folder(typed);
+  folder = typed_published_folder(typed);
   typed_free(typed);
-  add_file("vocab.json");
-  add_file("merges.txt");
   return 0;
 }
 

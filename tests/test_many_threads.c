@@ -4,7 +4,6 @@
 #include "gpt2.h"
 #include "support/pools.h"
 
-#include <errno.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -20,25 +19,9 @@
 #include "support/expect.h"
 #include "support/fixture.h"
 #include "support/opened.h"
+#include "support/refused_threads.h"
 
 enum { HANG_SECONDS = 200, MOST = 1024, N_VOCAB = 301, N_ROWS = 48 };
-
-/* ---- Threads that the system refuses: the linker puts this in pthread_create's way ---- */
-
-static int refused_thread; /* the number of the call that fails, from 1 on; 0: none */
-static int n_asked;
-
-int __real_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *),
-                          void *data);
-int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *),
-                          void *data);
-
-int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *),
-                          void *data)
-{
-  return ++n_asked == refused_thread ? EAGAIN
-                                     : __real_pthread_create(thread, attributes, run, data);
-}
 
 /* ---- A model, and what it computes ---- */
 
@@ -157,11 +140,10 @@ static void check_refused(gpt2_context *context, int refused)
   size_t length = gpt2_kv_length(context, 0);
   snprintf(words, sizeof words, "refused thread %d of %d", refused + 1,
            (int)gpt2_context_threads(context));
-  n_asked = 0;
-  refused_thread = refused;
+  refuse_thread(refused);
   expect_failure(gpt2_eval(context, 0, &token, 1, 0), GPT2_ERR_SYSTEM, gpt2_context_error(context),
                  "n_threads", words);
-  refused_thread = 0;
+  refuse_thread(0);
   assert_int_equal(gpt2_kv_length(context, 0), length);
   expect_threads(before); /* those that had been started have ended */
 }
@@ -197,10 +179,9 @@ static void whichever_thread_a_load_is_refused_it_fails_and_leaves_nothing(void 
   gpt2_model *loaded;
   gpt2_error error;
   for (;; refused++) {
-    n_asked = 0;
-    refused_thread = refused;
+    refuse_thread(refused);
     gpt2_status status = load(8, &loaded, &error);
-    refused_thread = 0;
+    refuse_thread(0);
     if (status == GPT2_OK)
       break;
     expect_failure(status, GPT2_ERR_SYSTEM, &error, "n_threads", "refused thread");

@@ -3,7 +3,6 @@
 #define _GNU_SOURCE
 #include "support/pools.h"
 
-#include <errno.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -15,26 +14,10 @@
 
 #include "support/counting_allocator.h"
 #include "support/expect.h"
+#include "support/refused_threads.h"
 
 /* A hang is a failure, too: the alarm ends the program. */
 enum { HANG_SECONDS = 100 };
-
-/* ---- Threads that the system refuses: the linker puts this in pthread_create's way ---- */
-
-static int refused_thread; /* the number of the call that fails, from 1 on; 0: none */
-static int n_threads_asked;
-
-int __real_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *),
-                          void *data);
-int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *),
-                          void *data);
-
-int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *),
-                          void *data)
-{
-  return ++n_threads_asked == refused_thread ? EAGAIN
-                                             : __real_pthread_create(thread, attributes, run, data);
-}
 
 /* ---- Failures ---- */
 
@@ -50,10 +33,9 @@ static void a_refused_thread_is_named_and_the_pool_can_be_started_later(void **s
     char words[64];
     snprintf(words, sizeof words, "refused thread %d of 5", refused + 1);
     assert_int_equal(pool_new(&allocator, 5, NULL, NULL, &p, NULL), GPT2_OK);
-    n_threads_asked = 0;
-    refused_thread = refused;
+    refuse_thread(refused);
     expect_failure(pool_start(p, &error), GPT2_ERR_SYSTEM, &error, "n_threads", words);
-    refused_thread = 0;
+    refuse_thread(0);
     expect_threads(before);
     assert_int_equal(pool_start(p, NULL), GPT2_OK);
     hold_meeting(p, 5);

@@ -21,7 +21,6 @@
 
 #include "support/all_work.h"
 #include "support/expect.h"
-#include "support/fixture.h"
 #include "support/opened.h"
 #include "support/sampling.h"
 #include "support/temporary_folder.h"
@@ -44,24 +43,12 @@ static char *folder;       /* the published vocabulary, and little weights of F1
 static gpt2_model *model;  /* of it */
 static record expected[6]; /* all work with the base model, by its weights' type */
 
-static void add_file(const char *name)
-{
-  char below[64] = "data/gpt2-vocab/";
-  size_t size;
-  char *path = test_data_path(strcat(below, name)), *bytes = read_test_file(path, &size);
-  write_temporary_file(folder, name, bytes, size);
-  free(bytes);
-  free(path);
-}
-
 static int make_models(void **state)
 {
   (void)state;
   typed_model *typed = typed_new(ELEMENT_F16, true);
-  folder = typed_folder(typed);
+  folder = typed_published_folder(typed);
   typed_free(typed);
-  add_file("vocab.json");
-  add_file("merges.txt");
   model = open_model(folder);
   for (int32_t type = GPT2_TYPE_F32; type <= GPT2_TYPE_Q4_0; type++) {
     const gpt2_context_options one = {.struct_size = sizeof one, .n_threads = 1};

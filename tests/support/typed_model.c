@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "support/fixture.h"
 #include "support/random_numbers.h"
 #include "support/temporary_folder.h"
 
@@ -147,5 +148,24 @@ char *typed_folder(const typed_model *typed)
   char *folder = new_temporary_folder();
   write_temporary_file(folder, "config.json", typed->config, strlen(typed->config));
   write_temporary_file(folder, "model.safetensors", typed->file, typed->size);
+  return folder;
+}
+
+static void add_vocabulary_file(const char *folder, const char *name)
+{
+  char below[64];
+  size_t size;
+  snprintf(below, sizeof below, "data/gpt2-vocab/%s", name);
+  char *path = test_data_path(below), *bytes = read_test_file(path, &size);
+  write_temporary_file(folder, name, bytes, size);
+  free(bytes);
+  free(path);
+}
+
+char *typed_published_folder(const typed_model *typed)
+{
+  char *folder = typed_folder(typed);
+  add_vocabulary_file(folder, "vocab.json");
+  add_vocabulary_file(folder, "merges.txt");
   return folder;
 }

@@ -48,4 +48,7 @@ void typed_blobs(const typed_model *typed, gpt2_blob *blobs);
 /* Writes them to a new folder, which remove_temporary_folder removes. */
 char *typed_folder(const typed_model *typed);
 
+/* The same, with the published vocabulary. */
+char *typed_published_folder(const typed_model *typed);
+
 #endif
