@@ -152,7 +152,7 @@ static void check_no_tokenizer(gpt2_status status, gpt2_model *model, int32_t ty
     fail_msg("\"%s\"; expected \"%s\"", info.tokenizer_message, e->words);
   expect_failure(gpt2_encode(model, "a", 1, 0, NULL, 0, &n, &why), GPT2_ERR_NO_TOKENIZER, &why,
                  e->words, e->other_words);
-  evaluate_a_token(model);
+  must_evaluate_a_token(model);
 }
 
 void expect_no_tokenizer(const tiny_files *files, gpt2_status status, const char *words,
@@ -213,7 +213,7 @@ static void expect_sound(fault_model kind)
   expect_success(gpt2_load_memory(files->blobs, files->n, NULL, &model, &error), &error);
   expect_success(gpt2_encode(model, "ab", 2, 0, tokens, 2, &n, &error), &error);
   assert_true(n == 1 && tokens[0] == 2);
-  evaluate_a_token(model);
+  must_evaluate_a_token(model);
   gpt2_model_free(model);
   tiny_free(files);
 }

@@ -60,7 +60,7 @@ gpt2_info info_of(const gpt2_model *model)
   return info;
 }
 
-void evaluate_a_token(gpt2_model *model)
+void must_evaluate_a_token(gpt2_model *model)
 {
   const gpt2_token token = 0;
   gpt2_context *context = open_context(model, 1);

@@ -16,7 +16,7 @@ gpt2_context *open_context_for_rows(gpt2_model *model, int n_threads);
 gpt2_info info_of(const gpt2_model *model);
 
 /* Evaluates one token of the model in a context of its own. */
-void evaluate_a_token(gpt2_model *model);
+void must_evaluate_a_token(gpt2_model *model);
 
 /* Fails the test with the context's or the error's words unless `status` is GPT2_OK. */
 void must_succeed(gpt2_status status, const gpt2_context *context);

@@ -57,7 +57,7 @@ static void use_tokenizer(const sweep *s, gpt2_model *model)
 static void use_model(sweep *s, gpt2_model *model)
 {
   gpt2_info info = info_of(model);
-  evaluate_a_token(model);
+  must_evaluate_a_token(model);
   if (info.flags & GPT2_INFO_TOKENIZER) {
     use_tokenizer(s, model);
     s->count.loaded++;
