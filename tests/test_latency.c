@@ -6,6 +6,7 @@
 #include "support/fixture.h"
 #include "support/opened.h"
 #include "support/pools.h"
+#include "support/process_costs.h"
 #include "support/random_folder.h"
 #include "support/random_numbers.h"
 #include "support/temporary_folder.h"
@@ -20,7 +21,6 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -31,72 +31,12 @@ enum { BLOCK = 16 }; /* tokens of a block of the cache */
 
 /* ---- What is counted ---- */
 
-/* The names before __real_ and __wrap_ are what the linker's --wrap makes of these functions. */
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t n, size_t size);
-void *__real_realloc(void *memory, size_t size);
-int __real_posix_memalign(void **memory, size_t alignment, size_t size);
-int __real_pthread_mutex_lock(pthread_mutex_t *mutex);
-int __real_pthread_cond_wait(pthread_cond_t *condition, pthread_mutex_t *mutex);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t n, size_t size);
-void *__wrap_realloc(void *memory, size_t size);
-int __wrap_posix_memalign(void **memory, size_t alignment, size_t size);
-int __wrap_pthread_mutex_lock(pthread_mutex_t *mutex);
-int __wrap_pthread_cond_wait(pthread_cond_t *condition, pthread_mutex_t *mutex);
-
-static _Atomic size_t n_allocations, n_locks, n_sleeps;
-
-void *__wrap_malloc(size_t size)
-{
-  atomic_fetch_add(&n_allocations, 1);
-  return __real_malloc(size);
-}
-
-void *__wrap_calloc(size_t n, size_t size)
-{
-  atomic_fetch_add(&n_allocations, 1);
-  return __real_calloc(n, size);
-}
-
-void *__wrap_realloc(void *memory, size_t size)
-{
-  atomic_fetch_add(&n_allocations, 1);
-  return __real_realloc(memory, size);
-}
-
-int __wrap_posix_memalign(void **memory, size_t alignment, size_t size)
-{
-  atomic_fetch_add(&n_allocations, 1);
-  return __real_posix_memalign(memory, alignment, size);
-}
-
-int __wrap_pthread_mutex_lock(pthread_mutex_t *mutex)
-{
-  atomic_fetch_add(&n_locks, 1);
-  return __real_pthread_mutex_lock(mutex);
-}
-
-int __wrap_pthread_cond_wait(pthread_cond_t *condition, pthread_mutex_t *mutex)
-{
-  atomic_fetch_add(&n_sleeps, 1);
-  return __real_pthread_cond_wait(condition, mutex);
-}
-
-/* AddressSanitizer meets some of its own, which say nothing. */
-static size_t n_page_faults(void)
-{
-#ifdef __SANITIZE_ADDRESS__
-  return 0;
-#endif
-  struct rusage usage;
-  assert_int_equal(getrusage(RUSAGE_SELF, &usage), 0);
-  return (size_t)(usage.ru_minflt + usage.ru_majflt);
-}
-
 typedef struct costs {
-  size_t hooks, allocations, page_faults, locks; /* those of falling asleep and waking left out */
+  size_t hooks, allocations, page_faults;
+  size_t locks; /* those of falling asleep and waking left out; NEVER_CALM: they say nothing */
 } costs;
+
+#define NEVER_CALM SIZE_MAX
 
 /* ---- Memory that nobody has touched ---- */
 
@@ -254,16 +194,24 @@ static costs count_block(stepper *s)
 }
 
 /* The sums over several blocks after one that warms up, and the fewest locks of a block: a thread
- * may want to fall asleep, and find that it need not. */
+ * may want to fall asleep, and find that it need not. Where a thread has lost its core, others fall
+ * asleep, and for a while all of them do sooner: only blocks that were calm, as was the one before,
+ * tell of locks. */
 static costs count_blocks(stepper *s)
 {
   enum { N_BLOCKS = 12 };
-  costs sum = {.locks = SIZE_MAX};
+  costs sum = {.locks = NEVER_CALM};
+  bool was_calm = false;
   count_block(s);
   for (int i = 0; i < N_BLOCKS; i++) {
+    size_t before = n_preemptions();
     costs c = count_block(s);
+    bool is_calm = n_preemptions() == before;
     sum = (costs){sum.hooks + c.hooks, sum.allocations + c.allocations,
-                  sum.page_faults + c.page_faults, c.locks < sum.locks ? c.locks : sum.locks};
+                  sum.page_faults + c.page_faults, sum.locks};
+    if (is_calm && was_calm && c.locks < sum.locks)
+      sum.locks = c.locks;
+    was_calm = is_calm;
   }
   return sum;
 }
@@ -306,18 +254,27 @@ static void so_does_a_token_that_is_generated(void **state)
   must_be_free(costs_of((setting){.folder = tales, .n_threads = 2, .generating = true}));
 }
 
+static bool takes_no_lock(setting of)
+{
+  size_t locks = costs_of(of).locks;
+  if (locks == NEVER_CALM)
+    return false;
+  assert_int_equal(locks, 0);
+  return true;
+}
+
 static void no_lock_is_taken_while_no_thread_sleeps(void **state)
 {
   (void)state;
+  bool told = true;
   for (int n_threads = 1; n_threads <= 2; n_threads++) {
     for (size_t i = 0; i < sizeof weight_types / sizeof *weight_types; i++)
-      assert_int_equal(
-          costs_of((setting){.folder = wide, .weights = weight_types[i], .n_threads = n_threads})
-              .locks,
-          0);
-    assert_int_equal(
-        costs_of((setting){.folder = tales, .n_threads = n_threads, .generating = true}).locks, 0);
+      told &= takes_no_lock(
+          (setting){.folder = wide, .weights = weight_types[i], .n_threads = n_threads});
+    told &= takes_no_lock((setting){.folder = tales, .n_threads = n_threads, .generating = true});
   }
+  if (!told)
+    skip(); /* the system took cores away all the time */
 }
 
 static void what_is_counted_does_exist(void **state)
