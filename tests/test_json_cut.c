@@ -295,6 +295,27 @@ static void what_is_small_missing_or_no_container_stays_whole(void **state)
   free(t.bytes);
 }
 
+/* An array where the object should be whose two members are cut: the document itself, or its
+ * member. It has a comma behind PIECE_SIZE bytes, and as many follow. */
+static void an_array_in_place_of_their_object_is_not_cut_for_both(void **state)
+{
+  (void)state;
+  static const char *const around[][2] = {{"[1", "]"}, {"{\"model\": [1", "]}"}};
+  char spaces[PIECE_SIZE + 1];
+  memset(spaces, ' ', PIECE_SIZE);
+  spaces[PIECE_SIZE] = '\0';
+  for (int is_member = 0; is_member < 2; is_member++) {
+    text t = {NULL, 0, 0};
+    append(&t, around[is_member][0]);
+    append(&t, spaces);
+    append(&t, ", 2");
+    append(&t, spaces);
+    append(&t, around[is_member][1]);
+    assert_int_equal(check_text(t.bytes, t.size, nested_cuts, 2, 2), is_member);
+    free(t.bytes);
+  }
+}
+
 /* ---- Broken texts ---- */
 
 /* The text with `more` instead of the first comma behind a place. */
@@ -434,6 +455,7 @@ int main(void)
       cmocka_unit_test(a_large_object_is_cut_and_nothing_is_lost),
       cmocka_unit_test(members_of_members_are_cut_and_nothing_is_lost),
       cmocka_unit_test(what_is_small_missing_or_no_container_stays_whole),
+      cmocka_unit_test(an_array_in_place_of_their_object_is_not_cut_for_both),
       cmocka_unit_test(what_is_wrong_anywhere_is_told_as_of_the_whole),
       cmocka_unit_test(a_comma_before_the_last_bracket_is_refused_wherever_pieces_end),
       cmocka_unit_test(every_cut_off_text_is_refused_as_the_whole_is),

@@ -92,13 +92,13 @@ typedef struct cutting {
   uint64_t *hashes;
 } cutting;
 
+/* Only what is where its keys say: of two containers in one place all would be copied twice. */
 static bool find_container(cutting *c, const json_pieces *cut)
 {
+  const char *const keys[] = {cut->outer, cut->inner};
   const uint8_t *at = after_space(c->start, c->end);
-  if (cut->outer && at < c->end && *at == '{')
-    at = find_member(at, c->end, cut->outer);
-  if (cut->inner && at && at < c->end && *at == '{')
-    at = find_member(at, c->end, cut->inner);
+  for (size_t i = 0; i < sizeof keys / sizeof *keys && keys[i] && at; i++)
+    at = at < c->end && *at == '{' ? find_member(at, c->end, keys[i]) : NULL;
   if (!at || at == c->end || !opens(*at))
     return false;
   c->found[c->n_found++] = (container){.open = at};
