@@ -103,16 +103,14 @@ static void check_handed_out(const char *text, size_t n, uint8_t *out, size_t *n
        "%zu bytes are handed out, %zu are due", *n_out, n_plain);
 }
 
-void check_stream(gpt2_model *model, const gpt2_token *tokens, size_t n, bool replace)
+/* Pushes all tokens, whose bytes are `all` (size); `out` and `plain` have room for what these may
+ * become. */
+static void push_all(gpt2_decoder *decoder, const gpt2_model *model, const gpt2_token *tokens,
+                     size_t n, bool replace, const uint8_t *all, size_t size, uint8_t *out,
+                     uint8_t *plain)
 {
-  size_t size, at = 0, n_out = 0, n_text, n_bytes;
+  size_t at = 0, n_out = 0, n_text, n_bytes;
   const char *text, *token_bytes;
-  uint8_t *all = decode_all(model, tokens, n, &size);
-  uint8_t *out = malloc(3 * size + 1), *plain = malloc(3 * size + 1);
-  gpt2_decoder *decoder;
-  must(out && plain, "no memory");
-  must(gpt2_decoder_new(model, replace ? GPT2_DECODE_REPLACE : 0, &decoder, NULL) == GPT2_OK,
-       "no decoder");
   for (size_t i = 0; i < n; i++) {
     must(gpt2_token_bytes(model, tokens[i], &token_bytes, &n_bytes, NULL) == GPT2_OK, "no bytes");
     at += n_bytes;
@@ -124,6 +122,19 @@ void check_stream(gpt2_model *model, const gpt2_token *tokens, size_t n, bool re
   must(gpt2_decoder_finish(decoder, &text, &n_text, NULL) == GPT2_OK, "no end");
   size_t due = plain_characters(all, size, replace, true, plain);
   check_handed_out(text, n_text, out, &n_out, plain, due);
+}
+
+void check_stream(gpt2_model *model, const gpt2_token *tokens, size_t n, bool replace)
+{
+  size_t size;
+  uint8_t *all = decode_all(model, tokens, n, &size);
+  uint8_t *out = malloc(3 * size + 1), *plain = malloc(3 * size + 1);
+  gpt2_decoder *decoder;
+  must(out && plain, "no memory");
+  must(gpt2_decoder_new(model, replace ? GPT2_DECODE_REPLACE : 0, &decoder, NULL) == GPT2_OK,
+       "no decoder");
+  for (int time = 0; time < 2; time++) /* its end makes it new again */
+    push_all(decoder, model, tokens, n, replace, all, size, out, plain);
   gpt2_decoder_free(decoder);
   free(all);
   free(out);

@@ -40,7 +40,7 @@ static void use_tokenizer(gpt2_model *model, bytes text)
 /* The first file with its first line breaks, as many as make pieces, in place of each of them. */
 static bytes spread(bytes file)
 {
-  enum { MOST_BREAKS = 1 };
+  enum { MOST_BREAKS = 2 };
   uint8_t *copy = malloc(file.size + MOST_BREAKS * PIECE_SIZE), *to = copy;
   must(copy, "no memory");
   for (size_t i = 0, n_breaks = 0; i < file.size; i++) {

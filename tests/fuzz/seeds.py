@@ -135,8 +135,18 @@ def tokenizer_json_seeds():
     for name, tokenizer in tokenizer_sets():
         yield name, json.dumps(smaller(tokenizer), separators=(',', ':'), ensure_ascii=False).encode()
     for name in ('unknown', 'split', 'added00'):
-        tokenizer = json.loads((FIXTURES / f'tokenizer/sets/{name}.json').read_text())
-        yield name + '_broken', json.dumps(smaller(tokenizer), indent=0, ensure_ascii=False).encode() + b'\n'
+        yield name + '_pieces', in_pieces(smaller(json.loads((FIXTURES / f'tokenizer/sets/{name}.json').read_text())))
+    # A token that stands in two pieces.
+    twice = in_pieces(smaller(json.loads((FIXTURES / 'tokenizer/sets/split.json').read_text())))
+    yield 'twice', twice.replace(b'"vocab":{\n', b'"vocab":{\n"twice":77,').replace(b'},"merges"', b',"twice":77},"merges"')
+
+
+def in_pieces(tokenizer):
+    """With a line break in the vocabulary and in the merges, which load_tokenizer.c makes many of, and one at the end."""
+    text = dump(tokenizer)
+    for place in (b'"vocab":{', b'"merges":['):
+        text = text.replace(place, place + b'\n')
+    return text + b'\n'
 
 
 def vocabulary_seeds():
