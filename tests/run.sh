@@ -75,8 +75,10 @@ need_packages gcc g++ cmake libc6-dev binutils meson ninja-build pkg-config libj
   give_up 'What the tests need could not be installed'
 
 if test "${1-}" = --build; then
-  build "$2"
-  exit
+  case " $builds " in
+    *" ${2-} "*) build "$2" && exit ;;
+  esac
+  give_up "no such build: ${2-}; there are: $builds"
 fi
 for name in $builds; do
   build "$name"
