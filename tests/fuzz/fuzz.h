@@ -54,6 +54,9 @@ gpt2_blob blob_of(const char *name, bytes file);
  * four statuses and words that name a file. A load may take little memory. */
 gpt2_model *load_files(const gpt2_blob *files, size_t n_files, bool twice);
 
+/* Loads files that can be loaded once more, with the weights converted to a GPT2_TYPE_... */
+gpt2_model *load_as(const gpt2_blob *files, size_t n_files, int32_t weights);
+
 /* Evaluates some tokens, whatever the weights, and has them scored and sampled. */
 void use_model(gpt2_model *model);
 

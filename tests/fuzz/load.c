@@ -142,6 +142,19 @@ gpt2_model *load_files(const gpt2_blob *files, size_t n_files, bool twice)
   return model;
 }
 
+gpt2_model *load_as(const gpt2_blob *files, size_t n_files, int32_t weights)
+{
+  gpt2_load_options options = one_thread;
+  gpt2_error error = {.struct_size = sizeof error};
+  gpt2_model *model;
+  options.weights = weights;
+  gpt2_status status = gpt2_load_memory(files, n_files, &options, &model, &error);
+  must(status == GPT2_OK, "as type %d: %s: %s", (int)weights, gpt2_status_name(status),
+       error.message);
+  check_info(model);
+  return model;
+}
+
 void use_model(gpt2_model *model)
 {
   static const gpt2_token tokens[] = {0, 0};

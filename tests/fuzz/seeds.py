@@ -66,7 +66,8 @@ def safetensors_seeds():
         if path.exists():
             yield folder.name, tiny_safetensors(*read_safetensors(path))
     for i in (1, 2, 3):
-        yield f'shard{i}', tiny_safetensors(*read_safetensors(FIXTURES / f'models/sharded/model-0000{i}-of-00003.safetensors'))
+        path = FIXTURES / f'models/sharded/model-0000{i}-of-00003.safetensors'
+        yield f'shard{i}', tiny_safetensors(*read_safetensors(path))
 
 
 def tiny_config(folder):
@@ -136,13 +137,16 @@ def tokenizer_json_seeds():
         yield name, json.dumps(smaller(tokenizer), separators=(',', ':'), ensure_ascii=False).encode()
     for name in ('unknown', 'split', 'added00'):
         yield name + '_pieces', in_pieces(smaller(json.loads((FIXTURES / f'tokenizer/sets/{name}.json').read_text())))
-    # A token that stands in two pieces.
+    # Arrays where objects should be, and a token that stands in two pieces.
+    yield 'array_pieces', b'[\n1,\n2]\n'
+    yield 'model_array_pieces', b'{"model":[\n1,\n2]}\n'
     twice = in_pieces(smaller(json.loads((FIXTURES / 'tokenizer/sets/split.json').read_text())))
-    yield 'twice', twice.replace(b'"vocab":{\n', b'"vocab":{\n"twice":77,').replace(b'},"merges"', b',"twice":77},"merges"')
+    twice = twice.replace(b'"vocab":{\n', b'"vocab":{\n"twice":77,')
+    yield 'twice', twice.replace(b'},"merges"', b',"twice":77},"merges"')
 
 
 def in_pieces(tokenizer):
-    """With a line break in the vocabulary and in the merges, which load_tokenizer.c makes many of, and one at the end."""
+    """With a line break in the vocabulary and in the merges, of which load_tokenizer.c makes many, and at the end."""
     text = dump(tokenizer)
     for place in (b'"vocab":{', b'"merges":['):
         text = text.replace(place, place + b'\n')
@@ -165,7 +169,8 @@ def vocabulary_seeds():
         'alone': [],
         'config': [{'add_prefix_space': True, 'bos_token': end, 'model_max_length': 1000000000000000019884624838656}],
         'decoder': [{'added_tokens_decoder': decoder, 'unk_token': {'content': end, '__type': 'AddedToken'}}],
-        'map': [None, {'bos_token': end, 'eos_token': {'content': end, 'lstrip': True}, 'additional_special_tokens': ['th']}],
+        'map': [None, {'bos_token': end, 'eos_token': {'content': end, 'lstrip': True},
+                       'additional_special_tokens': ['th']}],
         'added': [None, None, {'<pad>': 91, 'in g': 92}],
         'all': [{'add_bos_token': False}, {'pad_token': '<pad>'}, {'<pad>': 91}],
     }
