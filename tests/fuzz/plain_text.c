@@ -129,8 +129,8 @@ static size_t first_word(const uint8_t *text, size_t size)
 
 /* ---- Texts ---- */
 
-static size_t encode_word(const plain_tokenizer *p, const uint8_t *word, size_t size,
-                          gpt2_token *tokens)
+size_t plain_encode_word(const plain_tokenizer *p, const uint8_t *word, size_t size,
+                         gpt2_token *tokens)
 {
   const vocabulary *v = &p->tokenizer->vocabulary;
   uint32_t whole = v->match_words ? vocabulary_word(v, (const char *)word, size) : NO_TOKEN;
@@ -152,7 +152,7 @@ size_t plain_encode(const plain_tokenizer *p, const uint8_t *text, size_t size, 
     n = size + space - at;
     if (p->tokenizer->use_regex)
       n = first_word(copy + at, n);
-    size_t more = encode_word(p, copy + at, n, tokens + n_tokens);
+    size_t more = plain_encode_word(p, copy + at, n, tokens + n_tokens);
     n_tokens = more == SIZE_MAX ? SIZE_MAX : n_tokens + more;
     if (more == SIZE_MAX)
       break;

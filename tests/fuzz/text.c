@@ -79,7 +79,7 @@ static void check_word(const loaded *l, const uint8_t *word, size_t size, size_t
   piece_init(&p, &l->model->tokenizer->vocabulary);
   gpt2_status status = encode_word(&p, word, size, window, 0, &sink, &error);
   piece_free(&p);
-  size_t n = plain_merge_word(&l->plain, word, size, plain);
+  size_t n = plain_encode_word(&l->plain, word, size, plain);
   must((n == SIZE_MAX) == (status == GPT2_ERR_UNSUPPORTED), "%s: %s", gpt2_status_name(status),
        error.message);
   must(n == SIZE_MAX || (sink.n == n && memcmp(tokens, plain, n * sizeof *plain) == 0),
