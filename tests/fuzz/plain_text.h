@@ -21,8 +21,8 @@ typedef struct plain_tokenizer {
 plain_tokenizer plain_new(const tokenizer *t);
 void plain_free(plain_tokenizer *p);
 
-/* The tokens that a word's bytes are merged to, to `tokens` (size); their number, or SIZE_MAX when a
- * byte has none. And those of a word which, with `ignore_merges`, may be a token itself. */
+/* The tokens that a word's bytes are merged to, to `tokens` (size); their number, or SIZE_MAX when
+ * a byte has none. And those of a word which, with `ignore_merges`, may be a token itself. */
 size_t plain_merge_word(const plain_tokenizer *p, const uint8_t *word, size_t size,
                         gpt2_token *tokens);
 
