@@ -19,7 +19,7 @@ static bool is_space(uint8_t byte)
   return byte == ' ' || byte == '\n' || byte == '\r' || byte == '\t';
 }
 
-/* What stands between tokens, or is one of a single byte. */
+/* What stands between tokens, or is one of a single byte; a bracket is a brace but for one bit. */
 static bool is_apart(uint8_t byte)
 {
   return is_space(byte) || byte == ',' || byte == ':' || (byte | 0x20) == '{' ||
