@@ -5,7 +5,7 @@
 #
 # Installs what is missing, builds build-tests/coverage with gcov's counters, runs every test in it, and prints a table
 # of the layers and the lines that no test reached. Fails where a layer has less than it must (tests/coverage.py).
-# The counters make the kernels slow: it takes about half an hour on two cores.
+# The counters make the kernels slow.
 set -u
 cd "$(dirname "$(readlink -f "$0")")/.." || exit 1
 . scripts/packages.sh
